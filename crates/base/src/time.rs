@@ -1,0 +1,107 @@
+//! Time as the wire and the database know it, and the clock that tests and simulations replace.
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// A moment in microseconds since the Unix epoch: what a BIGINT column holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// `2026-01-02T03:04:05Z`: Nova's `created` and `updated`, Glance's `created_at`.
+    pub fn seconds_z(self) -> String {
+        self.strftime("%Y-%m-%dT%H:%M:%SZ")
+    }
+    /// `2026-01-02T03:04:05.000000`: Nova's fields that carry microseconds and no zone.
+    pub fn micros_naive(self) -> String {
+        self.strftime("%Y-%m-%dT%H:%M:%S.%6f")
+    }
+    /// `2026-01-02T03:04:05.000000Z`: Keystone's `issued_at` and `expires_at`.
+    pub fn micros_z(self) -> String {
+        self.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
+    }
+    fn strftime(self, format: &str) -> String {
+        let t = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        t.to_zoned_datetime(TimeZone::UTC).strftime(format).to_string()
+    }
+    /// ISO 8601 with or without a zone (none means UTC), or a plain date.
+    pub fn parse_iso(text: &str) -> Option<Self> {
+        if let Ok(t) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(t.as_microsecond()));
+        }
+        let civil: jiff::civil::DateTime = text.trim_end_matches('Z').parse().ok()?;
+        Some(Self(civil.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_microsecond()))
+    }
+    pub fn plus(self, d: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
+    }
+    pub fn minus(self, d: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
+    }
+    /// How long from `earlier` to here; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+}
+
+/// Where "now" comes from.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that moves only when told to.
+#[derive(Debug, Default)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn starting_at(t: Timestamp) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(t.0)))
+    }
+    pub fn advance(&self, d: Duration) {
+        self.0.fetch_add(i64::try_from(d.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_of_the_wire() {
+        let t = Timestamp(1_767_323_045_000_123);
+        assert_eq!(t.seconds_z(), "2026-01-02T03:04:05Z");
+        assert_eq!(t.micros_naive(), "2026-01-02T03:04:05.000123");
+        assert_eq!(t.micros_z(), "2026-01-02T03:04:05.000123Z");
+    }
+
+    #[test]
+    fn iso_with_zone_without_zone_and_plain_date() {
+        let t = Timestamp::parse_iso("2026-01-02T03:04:05Z");
+        assert_eq!(t, Some(Timestamp(1_767_323_045_000_000)));
+        assert_eq!(Timestamp::parse_iso("2026-01-02T03:04:05"), t);
+        assert_eq!(Timestamp::parse_iso("2026-01-02T05:04:05+02:00"), t);
+        assert_eq!(Timestamp::parse_iso("2026-01-02"), Some(Timestamp(1_767_312_000_000_000)));
+        assert_eq!(Timestamp::parse_iso("yesterday"), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! What conductor and agent say to each other: the agent asks what its hosts should have, acts, and reports.
+//!
+//! An assignment belongs to one instance on one host and carries a *generation*. Whatever changes what the host should
+//! do raises it. The agent does the newest generation it knows, may do it twice, and reports what it saw under that
+//! number; a report of an older generation is refused, so a host that slept through its lease cannot overwrite a later truth.
+
+use crate::driver::HostFacts;
+use crate::spec::InstanceSpec;
+use crate::states::PowerState;
+use base::{HostName, InstanceId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Bus subjects. `fetch`, `report`, `register` are served by any conductor; the others by the one agent of a host.
+pub mod subject {
+    pub const FETCH: &str = "compute-conductor.fetch";
+    pub const REPORT: &str = "compute-conductor.report";
+    pub const REGISTER: &str = "compute-conductor.register";
+    /// Hint: "fetch now". Losing it costs the fetch interval.
+    pub fn wake(host: &str) -> String {
+        format!("compute-agent.{host}.wake")
+    }
+    /// Call: the last lines of a guest's console.
+    pub fn console(host: &str) -> String {
+        format!("compute-agent.{host}.console")
+    }
+}
+
+/// What to do with one guest. Each must be safe to repeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Want {
+    /// Fetch images, make disks and config drive, start. If the guest already runs: nothing.
+    Spawn,
+    Start,
+    /// Ask the guest to power off, and pull the plug after `grace_secs`. Zero: at once.
+    Stop {
+        grace_secs: u32,
+    },
+    /// Soft: asks the guest, and turns hard after `grace_secs`. Hard: a new process from the stored definition.
+    Reboot {
+        hard: bool,
+        grace_secs: u32,
+    },
+    Pause,
+    Unpause,
+    /// Memory to disk, process gone.
+    Suspend,
+    Resume,
+    /// Process and every file of it gone. If there is none: nothing.
+    Destroy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    pub host: HostName,
+    pub instance: InstanceId,
+    pub generation: u64,
+    pub want: Want,
+    pub spec: InstanceSpec,
+    /// After this the conductor no longer waits for the report.
+    pub deadline: Timestamp,
+}
+
+/// `FETCH`. Also the lease of life of every host named: a host nobody fetches for is down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fetch {
+    pub hosts: Vec<HostName>,
+    /// True right after start: answer with *all* assignments of these hosts, done ones too, so that the agent can adopt.
+    pub all: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Those whose generation has not been reported yet (or all, if asked).
+    pub assignments: Vec<Assignment>,
+    /// With `all`: generations already reported, so that finished work is adopted, not done again.
+    pub reported: Vec<(InstanceId, u64)>,
+}
+
+/// `REPORT`: what came of one generation, or (`generation: None`) what was noticed without being asked: a guest that
+/// powered itself off, or is gone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub host: HostName,
+    pub instance: InstanceId,
+    pub generation: Option<u64>,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Still at it: shown as the instance's task (`block_device_mapping`, `spawning`) and as the reason of waiting.
+    Progress {
+        task: String,
+        why: String,
+    },
+    Done {
+        power: PowerState,
+    },
+    Failed {
+        /// For the server's fault; says what and why in words an operator can use.
+        message: String,
+        /// Another host might do better (`false`: the image is unacceptable and so on).
+        worth_retrying_elsewhere: bool,
+        /// What is left on the host afterwards.
+        power: PowerState,
+    },
+}
+
+/// Answer to `REPORT`. `accepted: false`: an older generation than the present one; fetch again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reported {
+    pub accepted: bool,
+}
+
+/// `REGISTER`: at start, and whenever the facts change (checked every minute).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Register {
+    pub hosts: Vec<(HostName, HostFacts)>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Registered {}
+
+/// Call to `console`. `lines: None` means all that is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConsoleRequest {
+    pub instance: InstanceId,
+    pub lines: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConsoleReply {
+    /// Control characters that JSON cannot carry are left out; the rest is lossy UTF-8. `None`: no such guest here.
+    pub output: Option<String>,
+}

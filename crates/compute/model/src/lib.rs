@@ -1,0 +1,8 @@
+//! Compute's vocabulary: servers, flavors, hosts, their states, and what conductor, agent and drivers say to each other.
+//!
+//! Pure: no tokio, no HTTP, no SQL. The traits here are where the parts of compute meet.
+
+pub mod assignment;
+pub mod driver;
+pub mod spec;
+pub mod states;

@@ -1,0 +1,280 @@
+//! Group commit on SQLite.
+//!
+//! A disk syncs a few hundred times a second, and a durable commit is a sync: one transaction each would cap the whole
+//! cloud at that. So one task owns the one writing connection. Writers take turns on it, each inside a savepoint of a
+//! common transaction; when no one else waits (or the batch is full) the task commits once and tells all of them.
+//!
+//! ```text
+//! writer A ──turn──▶ BEGIN · SAVEPOINT · A's statements · RELEASE ┐
+//! writer B ──turn──▶         SAVEPOINT · B's statements · RELEASE ├─ COMMIT ─▶ A and B return from commit()
+//! writer C ──turn──▶         SAVEPOINT · C's statements · drop    ┘            C's are rolled back to its savepoint
+//! ```
+//!
+//! A turn may be dropped at any await (a client went away): the connection travels back by `Drop`, so nobody hangs.
+
+use crate::{DbError, Durability};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most transactions that share one commit.
+const BATCH: usize = 256;
+/// Longest time a batch stays open while writers keep coming.
+const BATCH_OPEN: Duration = Duration::from_millis(20);
+/// A turn longer than this holds up everybody: worth a line in the log.
+const SLOW_TURN: Duration = Duration::from_millis(500);
+
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Turn(Waiting),
+    Stop(oneshot::Sender<()>),
+}
+
+struct Waiting {
+    durability: Durability,
+    go: oneshot::Sender<Turn>,
+}
+
+/// The right to use the writing connection, until committed or dropped.
+pub(crate) struct Turn {
+    connection: Option<SqliteConnection>,
+    back: Option<oneshot::Sender<Back>>,
+}
+
+struct Back {
+    connection: SqliteConnection,
+    /// `None`: dropped, undo it.
+    commit: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+impl Turn {
+    pub(crate) fn connection(&mut self) -> Result<&mut SqliteConnection, DbError> {
+        self.connection.as_mut().ok_or_else(|| DbError::Commit("the transaction has ended".into()))
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
+        let (tell, told) = oneshot::channel();
+        self.give_back(Some(tell));
+        match told.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(DbError::Commit(why)),
+            Err(_) => Err(DbError::Commit("the database's writer has stopped".into())),
+        }
+    }
+
+    fn give_back(&mut self, commit: Option<oneshot::Sender<Result<(), String>>>) {
+        if let (Some(connection), Some(back)) = (self.connection.take(), self.back.take()) {
+            // fails only when the writer task is gone, and then the connection's own drop rolls back
+            let _gone = back.send(Back { connection, commit });
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.give_back(None);
+    }
+}
+
+impl Writer {
+    pub(crate) async fn start(options: &SqliteConnectOptions) -> Result<Self, DbError> {
+        let connection = options.connect().await?;
+        let (queue, incoming) = mpsc::channel(4096);
+        let task = Task {
+            options: options.clone(),
+            connection: Some(connection),
+            synchronous: Durability::PowerLoss,
+            queue: incoming,
+            carried: None,
+        };
+        tokio::spawn(task.run());
+        Ok(Self { queue })
+    }
+
+    pub(crate) async fn turn(&self, durability: Durability) -> Result<Turn, DbError> {
+        let stopped = || DbError::Commit("the database's writer has stopped".into());
+        let (go, ready) = oneshot::channel();
+        self.queue.send(Message::Turn(Waiting { durability, go })).await.map_err(|_| stopped())?;
+        ready.await.map_err(|_| stopped())
+    }
+
+    pub(crate) async fn stop(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.queue.send(Message::Stop(tell)).await.is_ok() {
+            let _stopped = told.await;
+        }
+    }
+}
+
+/// The writer task's state.
+struct Task {
+    options: SqliteConnectOptions,
+    /// `None` after it was lost; the next turn opens a new one.
+    connection: Option<SqliteConnection>,
+    synchronous: Durability,
+    queue: mpsc::Receiver<Message>,
+    /// Read from the queue but not for the batch that was open then.
+    carried: Option<Message>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while let Some(message) = self.next_message().await {
+            match message {
+                Message::Stop(tell) => {
+                    if let Some(c) = self.connection.take() {
+                        let _closed = c.close().await;
+                    }
+                    let _nobody = tell.send(());
+                    return;
+                }
+                Message::Turn(first) => {
+                    let open = match self.connection.take() {
+                        Some(c) => Ok(c),
+                        None => self.options.connect().await,
+                    };
+                    match open {
+                        Ok(c) => self.connection = self.batch(c, first).await,
+                        // dropping `first` tells the writer; the next one tries to connect again
+                        Err(error) => tracing::error!(%error, "cannot open the database for writing"),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next_message(&mut self) -> Option<Message> {
+        match self.carried.take() {
+            Some(m) => Some(m),
+            None => self.queue.recv().await,
+        }
+    }
+
+    /// The next writer that already waits and may share this batch's commit. Who needs less than the batch gives may
+    /// join it; who needs more is carried to the next batch.
+    fn next_to_join(&mut self, batch: Durability) -> Option<Waiting> {
+        match self.queue.try_recv() {
+            Ok(Message::Turn(w)) if w.durability == batch || batch == Durability::PowerLoss => Some(w),
+            Ok(other) => {
+                self.carried = Some(other);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn set_durability(&mut self, c: &mut SqliteConnection, wanted: Durability) -> Result<(), sqlx::Error> {
+        if self.synchronous != wanted {
+            let pragma = match wanted {
+                Durability::PowerLoss => "PRAGMA synchronous = FULL",
+                Durability::ProcessDeath => "PRAGMA synchronous = NORMAL",
+            };
+            c.execute(pragma).await?;
+            self.synchronous = wanted;
+        }
+        Ok(())
+    }
+
+    /// One common transaction. Returns the connection unless it was lost.
+    async fn batch(&mut self, mut c: SqliteConnection, first: Waiting) -> Option<SqliteConnection> {
+        let durability = first.durability;
+        let begun = match self.set_durability(&mut c, durability).await {
+            Ok(()) => c.execute("BEGIN IMMEDIATE").await.map(drop),
+            Err(e) => Err(e),
+        };
+        if let Err(error) = begun {
+            tracing::error!(%error, "cannot begin a transaction");
+            return None;
+        }
+        let opened = Instant::now();
+        let mut committing = Vec::new();
+        let mut broken = None;
+        let mut next = Some(first);
+        while let Some(waiting) = next.take() {
+            match one_turn(c, waiting).await {
+                Ok((returned, done)) => {
+                    c = returned;
+                    committing.extend(done);
+                }
+                Err((returned, why)) => {
+                    broken = Some(why);
+                    match returned {
+                        Some(returned) => c = returned,
+                        None => {
+                            settle(committing, Err("the connection was lost".into()));
+                            return None;
+                        }
+                    }
+                    break;
+                }
+            }
+            if committing.len() < BATCH && opened.elapsed() < BATCH_OPEN && self.carried.is_none() {
+                next = self.next_to_join(durability);
+            }
+        }
+        let result = match broken {
+            Some(why) => Err(why),
+            None => c.execute("COMMIT").await.map(drop).map_err(|e| e.to_string()),
+        };
+        if result.is_err() {
+            // fails where SQLite has rolled back by itself already
+            let _already = c.execute("ROLLBACK").await;
+        }
+        settle(committing, result);
+        Some(c)
+    }
+}
+
+/// Tells everyone who shared a commit how it went.
+fn settle(committing: Vec<Tell>, result: Result<(), String>) {
+    metrics::histogram!("skyiron_db_commit_transactions").record(committing.len() as f64);
+    if let Err(why) = &result {
+        tracing::error!(why, transactions = committing.len(), "a shared commit failed");
+    }
+    for tell in committing {
+        let _gone = tell.send(result.clone());
+    }
+}
+
+type Tell = oneshot::Sender<Result<(), String>>;
+
+/// Hands the connection to one writer. `Err`: the whole common transaction is lost.
+async fn one_turn(
+    mut c: SqliteConnection,
+    waiting: Waiting,
+) -> Result<(SqliteConnection, Option<Tell>), (Option<SqliteConnection>, String)> {
+    if let Err(e) = c.execute("SAVEPOINT turn").await {
+        return Err((Some(c), e.to_string()));
+    }
+    let started = Instant::now();
+    let (back, returned) = oneshot::channel();
+    let turn = Turn { connection: Some(c), back: Some(back) };
+    if let Err(turn) = waiting.go.send(turn) {
+        drop(turn); // the writer gave up waiting: its drop sends the connection back
+    }
+    let Ok(Back { connection: mut c, commit }) = returned.await else {
+        return Err((None, "a writer lost the connection".into()));
+    };
+    if started.elapsed() > SLOW_TURN {
+        tracing::warn!(took = ?started.elapsed(), "a transaction held up all writers");
+    }
+    let end = match commit {
+        Some(_) => c.execute("RELEASE turn").await,
+        None => c.execute("ROLLBACK TO turn; RELEASE turn").await,
+    };
+    match end {
+        Ok(_) => Ok((c, commit)),
+        // SQLite itself rolled everything back (disk full, I/O error)
+        Err(e) => {
+            let why = e.to_string();
+            if let Some(tell) = commit {
+                let _gone = tell.send(Err(why.clone()));
+            }
+            Err((Some(c), why))
+        }
+    }
+}

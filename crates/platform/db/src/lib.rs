@@ -1,0 +1,232 @@
+//! One handle for SQLite and PostgreSQL, one SQL text for both.
+//!
+//! Rules that keep one text working on both engines:
+//! - placeholders are `$1`, `$2` …; bind with [`args!`].
+//! - column types are `BIGINT`, `TEXT`, `BOOLEAN` and `DOUBLE PRECISION` only; times are microseconds in a `BIGINT`
+//!   ([`base::Timestamp`]), JSON is `TEXT`.
+//! - `ON CONFLICT … DO UPDATE`, `RETURNING`, CTEs and partial indexes work on both; `ILIKE`, arrays, `::` casts and
+//!   `FOR UPDATE` do not. `SUM(bigint)` is numeric on PostgreSQL: write `CAST(SUM(x) AS BIGINT)`.
+//! - NULL sorts differently: always write `NULLS FIRST` or `NULLS LAST`. `LIKE` folds case on SQLite only: `lower()` both sides.
+//! - On PostgreSQL other writers run beside you (READ COMMITTED): decide in the `WHERE` of an UPDATE, not between a
+//!   SELECT and an UPDATE.
+//!
+//! Reads go to a pool ([`Db::fetch_all`] …). Writes go through [`Db::begin`] → [`Tx`] → [`Tx::commit`]; a `Tx` that is
+//! dropped leaves nothing behind. On SQLite writers take turns on one connection and *share* commits (see `group`), so a
+//! transaction must do nothing but SQL between `begin` and `commit`: everybody else waits for it.
+
+mod builder;
+mod error;
+mod group;
+mod migrate;
+mod tx;
+mod value;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use builder::SqlBuilder;
+pub use error::DbError;
+pub use migrate::{Migration, migrations};
+pub use sqlx::FromRow;
+pub use tx::Tx;
+pub use value::Value;
+
+use group::Writer;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A row type that can be read from both engines: `#[derive(FromRow)]` gives it.
+pub trait Record:
+    for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> + for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin
+{
+}
+impl<T> Record for T where
+    T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>
+        + for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>
+        + Send
+        + Unpin
+{
+}
+
+/// SQL put together at run time. Values never go into the text: bind them.
+pub fn built(sql: String) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    statements: AtomicU64,
+}
+
+enum Engine {
+    Sqlite { read: SqlitePool, writer: Writer },
+    Postgres(PgPool),
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Db({:?})", self.dialect())
+    }
+}
+
+/// Readers of SQLite beside the one writer. More than a few only fight over two cores' page cache.
+const SQLITE_READERS: u32 = 8;
+/// Longest wait for a free connection before a request is told that the database is busy.
+const ACQUIRE_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Db {
+    /// `sqlite:PATH` (made if missing) or `postgresql://…`. Does not migrate.
+    pub async fn open(url: &str) -> Result<Self, DbError> {
+        if let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+            Self::open_sqlite(Path::new(path)).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Self::open_postgres(url).await
+        } else {
+            Err(DbError::BadUrl("a database URL begins with sqlite: or postgresql://".into()))
+        }
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, DbError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("wal_autocheckpoint", "4000")
+            .with_regexp()
+            .statement_cache_capacity(512);
+        let writer = Writer::start(&options).await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .acquire_timeout(ACQUIRE_PATIENCE)
+            .test_before_acquire(false)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(DbError::from)?;
+        Ok(Self::of(Engine::Sqlite { read, writer }))
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, DbError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|e| DbError::BadUrl(e.to_string()))?
+            .application_name("skyiron")
+            .statement_cache_capacity(512);
+        let pool = PgPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(ACQUIRE_PATIENCE)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(DbError::from)?;
+        Ok(Self::of(Engine::Postgres(pool)))
+    }
+
+    fn of(engine: Engine) -> Self {
+        Self(Arc::new(Inner { engine, statements: AtomicU64::new(0) }))
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self.0.engine {
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// How many statements this handle has sent so far: tests hold lists to a constant number with it.
+    pub fn statements(&self) -> u64 {
+        self.0.statements.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_statement(&self) {
+        self.0.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Brings the schema to this binary's newest version. Returns the names of the migrations applied now.
+    pub async fn migrate(&self) -> Result<Vec<&'static str>, DbError> {
+        migrate::run(self).await
+    }
+
+    /// A transaction whose commit is on disk before [`Tx::commit`] returns.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        Tx::begin(self, Durability::PowerLoss).await
+    }
+
+    /// A transaction that survives the death of this process, but perhaps not a power cut. For what is only worth
+    /// having while the machine lives: leases, heartbeats. Never for an answered write.
+    pub async fn begin_relaxed(&self) -> Result<Tx, DbError> {
+        Tx::begin(self, Durability::ProcessDeath).await
+    }
+
+    pub async fn fetch_all<T: Record>(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<T>, DbError> {
+        self.count_statement();
+        match &self.0.engine {
+            Engine::Sqlite { read, .. } => {
+                value::sqlite_query_as(sql, args).fetch_all(read).await.map_err(DbError::from)
+            }
+            Engine::Postgres(pool) => value::pg_query_as(sql, args).fetch_all(pool).await.map_err(DbError::from),
+        }
+    }
+
+    pub async fn fetch_optional<T: Record>(
+        &self,
+        sql: impl SqlSafeStr,
+        args: Vec<Value>,
+    ) -> Result<Option<T>, DbError> {
+        self.count_statement();
+        match &self.0.engine {
+            Engine::Sqlite { read, .. } => {
+                value::sqlite_query_as(sql, args).fetch_optional(read).await.map_err(DbError::from)
+            }
+            Engine::Postgres(pool) => value::pg_query_as(sql, args).fetch_optional(pool).await.map_err(DbError::from),
+        }
+    }
+
+    /// [`DbError::NotFound`] if there is no row.
+    pub async fn fetch_one<T: Record>(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<T, DbError> {
+        self.fetch_optional(sql, args).await?.ok_or(DbError::NotFound)
+    }
+
+    /// The condition "`column` matches the regular expression bound at `$n`", in this engine's words.
+    pub fn matches_regex(&self, column: &str, n: usize) -> String {
+        match self.dialect() {
+            Dialect::Sqlite => format!("{column} REGEXP ${n}"),
+            Dialect::Postgres => format!("{column} ~ ${n}"),
+        }
+    }
+
+    /// Ends all connections; waits until the last commit is done. For a clean stop.
+    pub async fn close(&self) {
+        match &self.0.engine {
+            Engine::Sqlite { read, writer } => {
+                read.close().await;
+                writer.stop().await;
+            }
+            Engine::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// What a committed transaction survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    PowerLoss,
+    ProcessDeath,
+}

@@ -1,0 +1,97 @@
+//! Values on their way into a statement, with the type that a NULL would have.
+
+use crate::Record;
+use base::Timestamp;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::{Query, QueryAs};
+use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::SqlSafeStr;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bool(Option<bool>),
+    Float(Option<f64>),
+}
+
+/// The values of `$1`, `$2` … : `args![id, name, Some(3)]`.
+#[macro_export]
+macro_rules! args {
+    ($($v:expr),* $(,)?) => { vec![$($crate::Value::from($v)),*] };
+}
+
+macro_rules! from {
+    ($($t:ty => $v:ident $conv:expr),+ $(,)?) => {$(
+        impl From<$t> for Value { fn from(v: $t) -> Self { let f: fn($t) -> _ = $conv; Value::$v(Some(f(v))) } }
+        impl From<Option<$t>> for Value { fn from(v: Option<$t>) -> Self { let f: fn($t) -> _ = $conv; Value::$v(v.map(f)) } }
+    )+};
+}
+
+from! {
+    i64 => Int |v| v,
+    i32 => Int i64::from,
+    u32 => Int i64::from,
+    u16 => Int i64::from,
+    // BIGINT is signed: what does not fit would be an amount no machine has
+    u64 => Int |v| i64::try_from(v).unwrap_or(i64::MAX),
+    usize => Int |v| i64::try_from(v).unwrap_or(i64::MAX),
+    Timestamp => Int |v| v.0,
+    bool => Bool |v| v,
+    f64 => Float |v| v,
+    String => Text |v| v,
+    &str => Text str::to_owned,
+    &String => Text |v| v.clone(),
+    base::InstanceId => Text |v| v.to_string(),
+    base::ImageId => Text |v| v.to_string(),
+    base::ProviderId => Text |v| v.to_string(),
+    base::OperationId => Text |v| v.to_string(),
+    &base::InstanceId => Text |v| v.to_string(),
+    &base::ProjectId => Text |v| v.0.clone(),
+    &base::UserId => Text |v| v.0.clone(),
+    &base::DomainId => Text |v| v.0.clone(),
+    &base::HostName => Text |v| v.0.clone(),
+    &base::RequestId => Text |v| v.0.clone(),
+    base::ProjectId => Text |v| v.0,
+    base::UserId => Text |v| v.0,
+    base::DomainId => Text |v| v.0,
+    base::HostName => Text |v| v.0,
+    base::RequestId => Text |v| v.0,
+}
+
+macro_rules! bind {
+    ($query:expr, $args:expr) => {{
+        let mut q = $query;
+        for a in $args {
+            q = match a {
+                Value::Int(v) => q.bind(v),
+                Value::Text(v) => q.bind(v),
+                Value::Bool(v) => q.bind(v),
+                Value::Float(v) => q.bind(v),
+            };
+        }
+        q
+    }};
+}
+
+pub(crate) fn sqlite_query_as<T: Record>(
+    sql: impl SqlSafeStr,
+    args: Vec<Value>,
+) -> QueryAs<'static, Sqlite, T, SqliteArguments> {
+    bind!(sqlx::query_as(sql), args)
+}
+
+pub(crate) fn pg_query_as<T: Record>(
+    sql: impl SqlSafeStr,
+    args: Vec<Value>,
+) -> QueryAs<'static, Postgres, T, PgArguments> {
+    bind!(sqlx::query_as(sql), args)
+}
+
+pub(crate) fn sqlite_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
+    bind!(sqlx::query(sql), args)
+}
+
+pub(crate) fn pg_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
+    bind!(sqlx::query(sql), args)
+}
