@@ -52,9 +52,7 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<&'static str>, DbError> {
             None => {}
         }
         let mut tx = db.begin().await?;
-        tx.execute_script(m.sql)
-            .await
-            .map_err(|e| DbError::Migration { name: m.name.into(), why: describe(&e) })?;
+        tx.execute_script(m.sql).await.map_err(|e| DbError::Migration { name: m.name.into(), why: describe(&e) })?;
         tx.execute("INSERT INTO schema_migrations (name, sql_text) VALUES ($1, $2)", args![m.name, m.sql]).await?;
         tx.commit().await?;
         tracing::info!(migration = m.name, "schema migrated");

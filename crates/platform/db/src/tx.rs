@@ -44,9 +44,7 @@ impl Tx {
     pub async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<u64, DbError> {
         self.db.count_statement();
         match &mut self.inner {
-            Kind::Sqlite(turn) => {
-                Ok(value::sqlite_query(sql, args).execute(turn.connection()?).await?.rows_affected())
-            }
+            Kind::Sqlite(turn) => Ok(value::sqlite_query(sql, args).execute(turn.connection()?).await?.rows_affected()),
             Kind::Postgres(t) => Ok(value::pg_query(sql, args).execute(&mut **t).await?.rows_affected()),
         }
     }

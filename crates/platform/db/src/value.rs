@@ -2,10 +2,10 @@
 
 use crate::Record;
 use base::Timestamp;
+use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
-use sqlx::SqlSafeStr;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

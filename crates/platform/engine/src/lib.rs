@@ -1,1 +1,24 @@
+//! Long work: operations that survive the death of whoever does them.
+//!
+//! An API handler writes the resource's row, its quota use and an operation in one transaction ([`enqueue`]) and
+//! answers. A worker ([`Engine::run`]) takes due operations under a lease and a fence, runs the next step of their
+//! [`Flow`], and stores what the step says should happen, only while the fence still stands. A step may be run twice
+//! (its worker died before recording it), so it does one thing that may be repeated. What a step waits for from outside
+//! (a host's report) is brought in by [`resume`], in the transaction that records the report itself.
+//!
+//! ```text
+//!  enqueue ─▶ running ──claim: lease, fence+1──▶ step ─▶ Move ─▶ next step (same lease)
+//!                 ▲                                ├──▶ Wait ─▶ lease given back, wake_at = until  ◀── resume
+//!                 └── lease ends (worker died) ────├──▶ Again ─▶ wake_at = now + backoff
+//!                                                  └──▶ Done | Failed            deadline passed ─▶ Flow::give_up
+//! ```
 
+mod flow;
+mod history;
+mod operation;
+mod worker;
+
+pub use flow::{Effect, Flow, Next, Step, StepError};
+pub use history::record;
+pub use operation::{NewOperation, Operation, WAKE, enqueue, resume, running_for};
+pub use worker::{Engine, EngineSettings};

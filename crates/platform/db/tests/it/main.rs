@@ -116,10 +116,8 @@ async fn nulls_keep_their_type_and_regular_expressions_match() {
         let mut tx = db.begin().await.unwrap();
         tx.execute(INSERT, args!["web-17", 1_i64]).await.unwrap();
         tx.commit().await.unwrap();
-        let sql = format!(
-            "SELECT name FROM sequences WHERE {} AND ($2 IS NULL OR value = $2)",
-            db.matches_regex("name", 1)
-        );
+        let sql =
+            format!("SELECT name FROM sequences WHERE {} AND ($2 IS NULL OR value = $2)", db.matches_regex("name", 1));
         let rows: Vec<(String,)> =
             db.fetch_all(platform_db::built(sql), args!["^web-[0-9]+$", None::<i64>]).await.unwrap();
         assert_eq!(rows.len(), 1);

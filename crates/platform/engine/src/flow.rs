@@ -1,0 +1,77 @@
+//! What a flow is: steps that look at the stored state, do one thing, and say what should happen.
+
+use crate::Operation;
+use async_trait::async_trait;
+use base::Timestamp;
+use futures_util::future::BoxFuture;
+use platform_db::{DbError, Tx};
+use serde_json::Value;
+
+/// Writes that belong to an outcome, made in the transaction that records it. Only SQL.
+pub type Effect = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<(), StepError>> + Send>;
+
+/// What a step wants: what comes next, and what is to be written with it.
+pub struct Step {
+    pub next: Next,
+    /// Replaces the operation's data.
+    pub data: Option<Value>,
+    pub effect: Option<Effect>,
+    /// Subjects to hint at once this is committed.
+    pub hints: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Record, and run that step at once.
+    Move(&'static str),
+    /// Stand at `step` until someone resumes the operation or `until` has come; then run it.
+    Wait {
+        step: &'static str,
+        why: String,
+        until: Timestamp,
+    },
+    Done,
+    /// Ended without success; the effect has put everything in order.
+    Failed(String),
+}
+
+impl Step {
+    pub fn new(next: Next) -> Self {
+        Self { next, data: None, effect: None, hints: Vec::new() }
+    }
+    pub fn data(self, data: Value) -> Self {
+        Self { data: Some(data), ..self }
+    }
+    pub fn effect<F>(self, f: F) -> Self
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<(), StepError>> + Send + 'static,
+    {
+        Self { effect: Some(Box::new(f)), ..self }
+    }
+    pub fn hint(mut self, subject: String) -> Self {
+        self.hints.push(subject);
+        self
+    }
+}
+
+/// Why a step could not say what should happen. It is tried again, with growing pauses, until the deadline.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The world has moved on since the step looked (a claim's generation, a row's state): look again, at once.
+    #[error("the state changed meanwhile: {0}")]
+    Changed(String),
+    #[error("{0}")]
+    Retry(String),
+}
+
+/// One kind of long work.
+#[async_trait]
+pub trait Flow: Send + Sync {
+    /// `compute.build`; also the prefix of its fault points.
+    fn kind(&self) -> &'static str;
+    async fn step(&self, op: &Operation) -> Result<Step, StepError>;
+    /// The deadline has passed: decide. Must end the operation ([`Next::Done`] or [`Next::Failed`]).
+    async fn give_up(&self, op: &Operation) -> Result<Step, StepError>;
+}

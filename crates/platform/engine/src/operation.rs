@@ -1,0 +1,128 @@
+//! `operations`: one row a piece of long work.
+
+use base::{OperationId, ProjectId, RequestId, Timestamp};
+use platform_db::{DbError, FromRow, Tx, args};
+use serde_json::Value;
+
+/// Bus subject of the hint "there is work": sent after the transaction that enqueued or resumed it.
+pub const WAKE: &str = "engine.wake";
+
+pub struct NewOperation {
+    /// The flow: `compute.build`.
+    pub kind: &'static str,
+    /// The uuid of what it is about.
+    pub subject: String,
+    pub project_id: Option<ProjectId>,
+    pub request_id: Option<RequestId>,
+    pub step: &'static str,
+    pub data: Value,
+    /// When someone must decide what becomes of it.
+    pub deadline: Timestamp,
+}
+
+/// An operation as a step sees it.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    pub id: OperationId,
+    pub kind: String,
+    pub subject: String,
+    pub project_id: Option<ProjectId>,
+    pub request_id: Option<RequestId>,
+    pub step: String,
+    pub data: Value,
+    /// Failed tries of the present step.
+    pub attempts: i64,
+    pub deadline: Timestamp,
+    pub created_at: Timestamp,
+    pub(crate) fence: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct OperationRow {
+    id: String,
+    kind: String,
+    subject: String,
+    project_id: Option<String>,
+    request_id: Option<String>,
+    step: String,
+    data: String,
+    attempts: i64,
+    deadline: i64,
+    created_at: i64,
+    fence: i64,
+}
+
+pub(crate) const COLUMNS: &str =
+    "id, kind, subject, project_id, request_id, step, data, attempts, deadline, created_at, fence";
+
+impl From<OperationRow> for Operation {
+    fn from(r: OperationRow) -> Self {
+        Self {
+            id: r.id.parse().unwrap_or(OperationId(Default::default())),
+            kind: r.kind,
+            subject: r.subject,
+            project_id: r.project_id.map(ProjectId),
+            request_id: r.request_id.map(RequestId),
+            step: r.step,
+            data: serde_json::from_str(&r.data).unwrap_or_default(),
+            attempts: r.attempts,
+            deadline: Timestamp(r.deadline),
+            created_at: Timestamp(r.created_at),
+            fence: r.fence,
+        }
+    }
+}
+
+/// Writes the intent, in the transaction of the change it is for. Hint [`WAKE`] after the commit.
+pub async fn enqueue(tx: &mut Tx, now: Timestamp, op: NewOperation) -> Result<OperationId, DbError> {
+    let id = OperationId::random();
+    tx.execute(
+        "INSERT INTO operations (id, kind, subject, project_id, request_id, step, data, state, attempts, wake_at,
+                                 deadline, lease_until, fence, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', 0, $8, $9, 0, 0, $8, $8)",
+        args![id, op.kind, op.subject, op.project_id, op.request_id, op.step, op.data.to_string(), now, op.deadline],
+    )
+    .await?;
+    Ok(id)
+}
+
+/// Brings in what a waiting operation waited for, in the transaction that records it: it stands at `step` with `data`
+/// and is due now (`next_step: Some`), or is over (`None`). `false`: it no longer waits at `at_step`, nothing was changed.
+pub async fn resume(
+    tx: &mut Tx,
+    now: Timestamp,
+    id: &str,
+    at_step: &str,
+    next: Option<(&str, &Value)>,
+) -> Result<bool, DbError> {
+    let changed = match next {
+        Some((step, data)) => {
+            tx.execute(
+                "UPDATE operations SET step = $4, data = $5, waiting_for = NULL, attempts = 0, wake_at = $3,
+                        lease_owner = NULL, lease_until = 0, fence = fence + 1, updated_at = $3
+                 WHERE id = $1 AND step = $2 AND state = 'running'",
+                args![id, at_step, now, step, data.to_string()],
+            )
+            .await?
+        }
+        None => {
+            tx.execute(
+                "UPDATE operations SET state = 'done', waiting_for = NULL, lease_owner = NULL, lease_until = 0,
+                        fence = fence + 1, updated_at = $3
+                 WHERE id = $1 AND step = $2 AND state = 'running'",
+                args![id, at_step, now],
+            )
+            .await?
+        }
+    };
+    Ok(changed == 1)
+}
+
+/// The running operations about a subject: (id, kind, step), oldest first.
+pub async fn running_for(tx: &mut Tx, subject: &str) -> Result<Vec<(String, String, String)>, DbError> {
+    tx.fetch_all(
+        "SELECT id, kind, step FROM operations WHERE subject = $1 AND state = 'running' ORDER BY created_at, id",
+        args![subject],
+    )
+    .await
+}

@@ -1,0 +1,230 @@
+//! The worker: takes due operations under a lease and drives them step by step.
+
+use crate::operation::{COLUMNS, OperationRow};
+use crate::{Flow, Next, Operation, Step, StepError, WAKE};
+use base::{Clock, Timestamp};
+use platform_bus::Bus;
+use platform_db::{Db, DbError, args, built};
+use platform_faults::Struck;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, watch};
+use tracing::Instrument;
+
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Who holds the leases: unique for each process start.
+    pub owner: String,
+    /// How long a worker may be silent before another one takes its operation.
+    pub lease: Duration,
+    /// How often to look for due work when no hint comes.
+    pub interval: Duration,
+    /// Operations worked on at once.
+    pub concurrency: usize,
+}
+
+/// Drives the flows of one process. Any number of processes may do so on one database.
+pub struct Engine {
+    db: Db,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    settings: EngineSettings,
+    flows: HashMap<&'static str, Arc<dyn Flow>>,
+    look: Arc<Notify>,
+}
+
+/// Pause before a step is tried again, doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+
+impl Engine {
+    pub fn new(
+        db: Db,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+        flows: Vec<Arc<dyn Flow>>,
+    ) -> Arc<Self> {
+        let flows = flows.into_iter().map(|f| (f.kind(), f)).collect();
+        Arc::new(Self { db, bus, clock, settings, flows, look: Arc::new(Notify::new()) })
+    }
+
+    /// Works until `stop` turns true; operations in hand are finished to the end of their step.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let look = self.look.clone();
+        let _hints = self.bus.listen(WAKE, Arc::new(move || look.notify_one()));
+        let slots = Arc::new(Semaphore::new(self.settings.concurrency));
+        loop {
+            let free = slots.available_permits();
+            let found = if free == 0 { Ok(Vec::new()) } else { self.claim(free.min(64)).await };
+            let took = match found {
+                Ok(operations) => {
+                    let n = operations.len();
+                    for op in operations {
+                        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                        let engine = self.clone();
+                        let span = tracing::info_span!("operation", id = %op.id, kind = op.kind, subject = op.subject);
+                        tokio::spawn(
+                            async move {
+                                engine.drive(op).await;
+                                drop(slot);
+                                engine.look.notify_one();
+                            }
+                            .instrument(span),
+                        );
+                    }
+                    n
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for work");
+                    0
+                }
+            };
+            if took > 0 && slots.available_permits() > 0 {
+                continue;
+            }
+            tokio::select! {
+                () = self.look.notified() => {}
+                () = tokio::time::sleep(self.settings.interval) => {}
+                _ = stop.wait_for(|s| *s) => break,
+            }
+        }
+        let all = u32::try_from(self.settings.concurrency).unwrap_or(u32::MAX);
+        let _finished = tokio::time::timeout(self.settings.lease, slots.acquire_many(all)).await;
+    }
+
+    /// Takes up to `n` due operations: one conditional UPDATE, so that two workers never hold the same one.
+    async fn claim(&self, n: usize) -> Result<Vec<Operation>, DbError> {
+        let now = self.clock.now();
+        let mut kinds: Vec<&str> = self.flows.keys().copied().collect();
+        kinds.sort_unstable();
+        let due: Vec<(String,)> = self
+            .db
+            .fetch_all(
+                built(format!(
+                    "SELECT id FROM operations WHERE state = 'running' AND wake_at <= $1 AND lease_until <= $1
+                 AND kind IN ({}) ORDER BY wake_at LIMIT {n}",
+                    kinds.iter().map(|k| format!("'{k}'")).collect::<Vec<_>>().join(", ")
+                )),
+                args![now],
+            )
+            .await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut q = platform_db::SqlBuilder::new("UPDATE operations SET lease_owner = ");
+        q.bind(&self.settings.owner)
+            .push(", lease_until = ")
+            .bind(now.plus(self.settings.lease))
+            .push(", fence = fence + 1, waiting_for = NULL WHERE state = 'running' AND wake_at <= ")
+            .bind(now)
+            .push(" AND lease_until <= ")
+            .bind(now)
+            .push(" AND id IN ")
+            .bind_list(due.into_iter().map(|(id,)| id))
+            .push(&format!(" RETURNING {COLUMNS}"));
+        let (sql, values) = q.finish();
+        // a lease is worth nothing after a power cut: nobody holds it then
+        let mut tx = self.db.begin_relaxed().await?;
+        let rows: Vec<OperationRow> = tx.fetch_all(sql, values).await?;
+        tx.commit().await?;
+        Ok(rows.into_iter().map(Operation::from).collect())
+    }
+
+    /// Runs steps until the operation waits, ends, or is no longer ours.
+    async fn drive(&self, mut op: Operation) {
+        let Some(flow) = self.flows.get(op.kind.as_str()).cloned() else { return };
+        loop {
+            let late = self.clock.now() >= op.deadline;
+            let name = format!("{}.{}", op.kind, if late { "give_up" } else { &op.step });
+            let repeat = platform_faults::at(&format!("{name}.before")).await;
+            let mut outcome = self.one_step(&*flow, &op, late).await;
+            if repeat == Struck::Repeat && outcome.is_ok() {
+                outcome = self.one_step(&*flow, &op, late).await;
+            }
+            platform_faults::at(&format!("{name}.after")).await;
+            let stored = match outcome {
+                Ok(step) => self.store(&op, step).await,
+                Err(e) => Err(e),
+            };
+            platform_faults::at(&format!("{name}.committed")).await;
+            match stored {
+                Ok(Some(next)) => op = next,
+                Ok(None) => return,
+                Err(StepError::Changed(why)) if op.attempts < 20 => {
+                    tracing::debug!(step = op.step, why, "step looks again");
+                    op.attempts += 1;
+                    // several who lost the same race must not lose the next one together
+                    let pause = Duration::from_millis(u64::from(op.id.0.as_bytes()[15] % 16));
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => {
+                    tracing::warn!(step = op.step, attempts = op.attempts, %error, "step failed, will be tried again");
+                    if let Err(error) = self.put_off(&op, &error).await {
+                        tracing::warn!(%error, "cannot record the failed step: its lease will end");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn one_step(&self, flow: &dyn Flow, op: &Operation, late: bool) -> Result<Step, StepError> {
+        let limit = self.settings.lease / 2;
+        let work = async { if late { flow.give_up(op).await } else { flow.step(op).await } };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(StepError::Retry(format!("step {} took longer than {limit:?}", op.step))))
+    }
+
+    /// Records an outcome with its effect, if the fence still stands. `Some`: go on with this.
+    async fn store(&self, op: &Operation, step: Step) -> Result<Option<Operation>, StepError> {
+        let now = self.clock.now();
+        let data = step.data.as_ref().unwrap_or(&op.data);
+        let mut tx = self.db.begin().await?;
+        let (state, at, why, wake_at, keep) = match &step.next {
+            Next::Move(s) => ("running", *s, None, now, true),
+            Next::Wait { step, why, until } => ("running", *step, Some(why.as_str()), *until, false),
+            Next::Done => ("done", op.step.as_str(), None, now, false),
+            Next::Failed(why) => ("failed", op.step.as_str(), Some(why.as_str()), now, false),
+        };
+        let lease_until = if keep { now.plus(self.settings.lease) } else { Timestamp(0) };
+        let held = tx
+            .execute(
+                "UPDATE operations SET state = $3, step = $4, data = $5, waiting_for = $6, wake_at = $7,
+                        lease_until = $8, attempts = 0, updated_at = $9
+                 WHERE id = $1 AND fence = $2 AND state = 'running'",
+                args![op.id, op.fence, state, at, data.to_string(), why, wake_at.min(op.deadline), lease_until, now],
+            )
+            .await?;
+        if held == 0 {
+            tracing::warn!(step = op.step, "another worker has taken over: this one's work is refused");
+            return Ok(None);
+        }
+        if let Some(effect) = step.effect {
+            effect(&mut tx).await?;
+        }
+        tx.commit().await?;
+        for subject in &step.hints {
+            self.bus.hint(subject);
+        }
+        Ok(match step.next {
+            Next::Move(s) => Some(Operation { step: s.to_owned(), data: data.clone(), attempts: 0, ..op.clone() }),
+            _ => None,
+        })
+    }
+
+    async fn put_off(&self, op: &Operation, error: &StepError) -> Result<(), DbError> {
+        let pause = FIRST_BACKOFF.saturating_mul(1 << op.attempts.clamp(0, 16)).min(LONGEST_BACKOFF);
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        tx.execute(
+            "UPDATE operations SET attempts = attempts + 1, waiting_for = $3, wake_at = $4, lease_until = 0, updated_at = $5
+             WHERE id = $1 AND fence = $2 AND state = 'running'",
+            args![op.id, op.fence, format!("another try: {error}"), now.plus(pause).min(op.deadline), now],
+        )
+        .await?;
+        tx.commit().await
+    }
+}

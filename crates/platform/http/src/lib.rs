@@ -1,0 +1,33 @@
+//! The HTTP side that all services share, and that knows none of them: routes as data, request ids, microversions,
+//! limits before parsing, JSON-schema validation, each service's own fault format.
+//!
+//! ```text
+//! bytes → limits → request id → route → token → microversion → body (size, depth, JSON) → schema → handler → Reply | Fault
+//! ```
+//!
+//! A service is a table of [`Route`]s over its state; [`Service`] turns the table into something that answers requests.
+
+pub mod auth;
+mod call;
+mod dispatch;
+mod fault;
+mod negotiate;
+mod page;
+mod query;
+mod reply;
+mod route;
+pub mod schema;
+mod serve;
+
+pub use auth::{AuthError, Authenticate};
+pub use axum::body::Body;
+pub use call::{Call, Params, Payload};
+pub use dispatch::{Admit, Rewrite, Service, ServiceSettings};
+pub use fault::{Fault, FaultFormat};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+pub use negotiate::Microversions;
+pub use page::Page;
+pub use query::Query;
+pub use reply::Reply;
+pub use route::{Access, BodyKind, Route};
+pub use serve::{Listening, serve};
