@@ -1,0 +1,26 @@
+//! What CI does, callable from the desk: `cargo xtask check`. One file per command; [`Command`] lists them.
+
+mod check;
+mod repo;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Checks and measurements of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks of the repository itself: who depends on whom, versions, migrations, documents
+    Check(check::Arguments),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+    }
+}
