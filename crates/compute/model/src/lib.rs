@@ -6,3 +6,4 @@ pub mod assignment;
 pub mod driver;
 pub mod spec;
 pub mod states;
+pub mod work;

@@ -1,1 +1,37 @@
+//! Compute's tables, one file each. Functions are `noun_verb`, so that typing the noun shows what can be done with it.
+//!
+//! What changes several tables together takes a [`Tx`] and is put into one transaction by the caller; what only reads
+//! is a method of [`Store`]. Roles that own no database (agent, drivers) never see this crate.
 
+pub mod aggregates;
+pub mod assignments;
+pub mod flavors;
+pub mod hosts;
+pub mod instance_actions;
+pub mod instances;
+pub mod keypairs;
+pub mod quotas;
+pub mod server_groups;
+
+use base::{Clock, Timestamp};
+use platform_db::Db;
+use std::sync::Arc;
+
+/// Compute's part of the one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: Db,
+    clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    pub fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
+        Self { db, clock }
+    }
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -126,3 +126,15 @@ pub async fn running_for(tx: &mut Tx, subject: &str) -> Result<Vec<(String, Stri
     )
     .await
 }
+
+/// Ends whatever else still runs for a subject, in the transaction of what takes its place (a delete). Their workers'
+/// fences no longer stand.
+pub async fn supersede(tx: &mut Tx, now: Timestamp, subject: &str) -> Result<u64, DbError> {
+    tx.execute(
+        "UPDATE operations SET state = 'done', waiting_for = NULL, lease_owner = NULL, lease_until = 0,
+                fence = fence + 1, updated_at = $2
+         WHERE subject = $1 AND state = 'running'",
+        args![subject, now],
+    )
+    .await
+}

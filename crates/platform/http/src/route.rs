@@ -7,7 +7,7 @@ use http::Method;
 use std::future::Future;
 use std::sync::Arc;
 
-pub type Handler<S> = Arc<dyn Fn(S, Call) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
+pub(crate) type Handler<S> = Arc<dyn Fn(S, Call) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
 
 /// Whether a route wants a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

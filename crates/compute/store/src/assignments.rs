@@ -1,0 +1,1 @@
+//! `assignments`: what each host should do about an instance.

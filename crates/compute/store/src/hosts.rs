@@ -1,0 +1,1 @@
+//! `compute_services` and `hypervisors`: the hosts, what they offer, and whether they live.

@@ -1,0 +1,121 @@
+//! `instance_actions` and their events: what was asked of a server, by whom, and what came of it.
+
+use crate::Store;
+use base::{InstanceId, ProjectId, RequestId, Timestamp, UserId};
+use platform_db::{DbError, FromRow, Tx, args};
+
+#[derive(Clone, Debug, FromRow)]
+pub struct InstanceAction {
+    pub id: i64,
+    pub instance: String,
+    pub action: String,
+    pub request_id: String,
+    pub project_id: String,
+    pub user_id: String,
+    pub message: Option<String>,
+    pub started_at: i64,
+    pub updated_at: i64,
+    pub finished_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct InstanceActionEvent {
+    pub id: i64,
+    pub action_id: i64,
+    pub event: String,
+    pub host: Option<String>,
+    pub started_at: i64,
+    pub finished_at: Option<i64>,
+    /// None while it runs, then `Success` or `Error`.
+    pub result: Option<String>,
+    pub details: Option<String>,
+}
+
+pub struct NewAction<'a> {
+    pub instance: InstanceId,
+    /// Nova's name: `create`, `stop`, …
+    pub action: &'a str,
+    pub request_id: &'a RequestId,
+    pub project_id: &'a ProjectId,
+    pub user_id: &'a UserId,
+}
+
+/// Begins an action, in the transaction that accepts the request. Returns its id.
+pub async fn action_begin(tx: &mut Tx, now: Timestamp, a: NewAction<'_>) -> Result<i64, DbError> {
+    let id = tx.next_id("instance_actions").await?;
+    tx.execute(
+        "INSERT INTO instance_actions (id, instance, action, request_id, project_id, user_id, started_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+        args![id, a.instance, a.action, a.request_id, a.project_id, a.user_id, now],
+    )
+    .await?;
+    Ok(id)
+}
+
+/// Ends an action. `message` is shown with it when it failed (`Error`).
+pub async fn action_end(tx: &mut Tx, now: Timestamp, id: i64, message: Option<&str>) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instance_actions SET finished_at = $2, updated_at = $2, message = COALESCE($3, message) WHERE id = $1",
+        args![id, now, message],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Adds an event that has ended (`error: None`: with success), or one that begins (`ended: None`).
+pub async fn event_add(
+    tx: &mut Tx,
+    action_id: i64,
+    event: &str,
+    host: Option<&str>,
+    began: Timestamp,
+    ended: Option<(Timestamp, Option<&str>)>,
+) -> Result<(), DbError> {
+    let id = tx.next_id("instance_action_events").await?;
+    let (finished, result, details) = match ended {
+        None => (None, None, None),
+        Some((at, None)) => (Some(at), Some("Success"), None),
+        Some((at, Some(why))) => (Some(at), Some("Error"), Some(why)),
+    };
+    tx.execute(
+        "INSERT INTO instance_action_events (id, action_id, event, host, started_at, finished_at, result, details)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![id, action_id, event, host, began, finished, result, details],
+    )
+    .await?;
+    tx.execute("UPDATE instance_actions SET updated_at = $2 WHERE id = $1", args![action_id, finished.unwrap_or(began)])
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// All of a server's actions, newest first.
+    pub async fn actions_list(&self, instance: InstanceId) -> Result<Vec<InstanceAction>, DbError> {
+        self.db()
+            .fetch_all(
+                "SELECT * FROM instance_actions WHERE instance = $1 ORDER BY started_at DESC, id DESC",
+                args![instance],
+            )
+            .await
+    }
+    pub async fn action_by_request(
+        &self,
+        instance: InstanceId,
+        request_id: &str,
+    ) -> Result<Option<InstanceAction>, DbError> {
+        self.db()
+            .fetch_optional(
+                "SELECT * FROM instance_actions WHERE instance = $1 AND request_id = $2 ORDER BY id LIMIT 1",
+                args![instance, request_id],
+            )
+            .await
+    }
+    pub async fn action_events(&self, action_id: i64) -> Result<Vec<InstanceActionEvent>, DbError> {
+        self.db()
+            .fetch_all(
+                "SELECT * FROM instance_action_events WHERE action_id = $1 ORDER BY started_at DESC, id DESC",
+                args![action_id],
+            )
+            .await
+    }
+}
