@@ -1,0 +1,38 @@
+//! The image service's vocabulary: images, their states, who sees them, how they are changed and listed, and the traits
+//! through which its parts meet ([`Registry`], [`Backend`]) and compute reads images ([`ImageSource`]).
+//!
+//! Pure: no tokio, no HTTP, no SQL. What a request may do to an image is decided here, on values; `image-api` asks,
+//! `image-registry` stores.
+
+mod access;
+mod attributes;
+mod backend;
+mod calls;
+mod create;
+mod list;
+mod params;
+mod patch;
+mod quota;
+mod record;
+mod refusal;
+mod registry;
+mod source;
+mod states;
+mod words;
+
+pub use access::{Viewer, sees};
+pub use attributes::{READ_ONLY_ON_CREATE, is_reserved};
+pub use backend::{Backend, BackendError, ByteStream, Writer};
+pub use create::new_image;
+pub use list::{Column, Direction, Filter, ListQuery, NumberColumn, SortKey, TextColumn, TimeColumn, TimeOp, Wanted};
+pub use params::{DEFAULT_LIMIT, MAX_LIMIT, list_query};
+pub use patch::{Change, Draft, Op, apply, parse as parse_patch};
+pub use quota::Limits;
+pub use record::{Image, Member, StoredData};
+pub use refusal::Refusal;
+pub use registry::{
+    BUS_SUBJECT, Carrier, Deleted, LostUpload, Registry, RegistryCall, RegistryError, RegistryReply, Remote,
+};
+pub use source::{ImageSource, SourceError};
+pub use states::{IllegalMove, MOVES, Status, next};
+pub use words::{ContainerFormat, DiskFormat, MemberStatus, UnknownWord, Visibility};

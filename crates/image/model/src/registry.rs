@@ -1,0 +1,99 @@
+//! What image-api asks of the registry, which owns the tables. In one process it is called directly; otherwise the same
+//! calls travel over the bus ([`Remote`] on one side, [`RegistryCall::run`] on the other).
+
+use crate::calls::calls;
+use crate::{Image, ListQuery, Member, MemberStatus, Status, StoredData, Viewer};
+use base::{ImageId, ProjectId, RequestId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Served by any registry.
+pub const BUS_SUBJECT: &str = "image-registry.call";
+
+/// An image that is gone for everybody, and what is left to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    pub id: ImageId,
+    /// Data to delete; then [`Registry::location_forget`].
+    pub location: Option<String>,
+}
+
+/// An upload whose process is gone: its image is `queued` again, what it may have stored is to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostUpload {
+    pub id: ImageId,
+    pub upload: String,
+}
+
+calls! {
+    /// Image metadata. Each call is one transaction.
+    trait Registry, RegistryCall, RegistryReply, RegistryError;
+
+    /// [`RegistryError::Duplicate`] if there is, or ever was, one with that id.
+    ImageCreate image_create(image: Image, request: RequestId) -> Image;
+    /// `None`: it does not exist, or `viewer` may not know of it.
+    ImageShow image_show(id: ImageId, viewer: Viewer) -> Option<Image>;
+    /// [`RegistryError::NoMarker`] if the marker is not there.
+    ImageList image_list(query: ListQuery, viewer: Viewer) -> Vec<Image>;
+    /// Stores the attributes, tags and properties of an image that was read at `image.revision`.
+    /// [`RegistryError::Stale`] if it has changed since: read it again and decide again.
+    ImageSave image_save(image: Image, request: RequestId) -> Image;
+    /// Moves the image if it is in the state `from`; else [`RegistryError::WrongStatus`] with the state it is in.
+    ImageMove image_move(id: ImageId, from: Status, to: Status, request: RequestId) -> Image;
+    /// From any state. The id stays taken.
+    ImageDelete image_delete(id: ImageId, request: RequestId) -> Deleted;
+    /// The data is deleted.
+    LocationForget location_forget(id: ImageId) -> ();
+    /// Deleted images whose data is still to be deleted, at most 100.
+    DeletedWithData deleted_with_data() -> Vec<Deleted>;
+    /// Bytes that a project's images take.
+    StorageUsed storage_used(project: ProjectId) -> u64;
+
+    /// `queued` → `saving`, held under the name `upload` until `until` if not renewed.
+    UploadBegin upload_begin(id: ImageId, upload: String, until: Timestamp, request: RequestId) -> Image;
+    /// `false`: the upload has lost the image, which is deleted or was given up for lost. It must stop.
+    UploadRenew upload_renew(id: ImageId, upload: String, until: Timestamp) -> bool;
+    /// `saving` → `active`. `None`: the upload has lost the image and must delete what it stored.
+    UploadFinish upload_finish(id: ImageId, upload: String, data: StoredData, request: RequestId) -> Option<Image>;
+    /// `saving` → `queued`, if the upload still holds the image.
+    UploadAbort upload_abort(id: ImageId, upload: String, why: String) -> ();
+    /// Gives up uploads that have not been renewed in time.
+    UploadsExpire uploads_expire(now: Timestamp) -> Vec<LostUpload>;
+
+    /// [`RegistryError::Duplicate`] if it is one already; [`RegistryError::TooMany`] beyond `quota`.
+    MemberAdd member_add(id: ImageId, member: ProjectId, quota: Option<usize>) -> Member;
+    MemberShow member_show(id: ImageId, member: ProjectId) -> Option<Member>;
+    MemberList member_list(id: ImageId) -> Vec<Member>;
+    /// `None`: not a member.
+    MemberUpdate member_update(id: ImageId, member: ProjectId, status: MemberStatus) -> Option<Member>;
+    /// `false`: not a member.
+    MemberRemove member_remove(id: ImageId, member: ProjectId) -> bool;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum RegistryError {
+    #[error("No image found with ID {0}")]
+    NotFound(ImageId),
+    #[error("No image found with ID {0}")]
+    NoMarker(ImageId),
+    #[error("already exists")]
+    Duplicate,
+    #[error("the image has changed in the meantime")]
+    Stale,
+    #[error("the image is {0}")]
+    WrongStatus(Status),
+    #[error("{attempted} are too many")]
+    TooMany { attempted: usize },
+    #[error("the database's disk is full")]
+    Full,
+    /// Worth trying again later.
+    #[error("the image registry is not available: {0}")]
+    Unavailable(String),
+    #[error("the image registry failed: {0}")]
+    Internal(String),
+}
+
+impl RegistryError {
+    fn wrong_reply(call: &str) -> Self {
+        Self::Internal(format!("{call} was answered with another call's reply"))
+    }
+}
