@@ -27,6 +27,9 @@ pub trait Backend: Send + Sync {
 
     /// Deleting what is not there succeeds.
     async fn delete(&self, location: &str) -> Result<(), BackendError>;
+
+    /// Removes what writers whose process is gone have left. Returns how many there were.
+    async fn sweep(&self) -> Result<usize, BackendError>;
 }
 
 /// Data being written. Dropped before [`Writer::commit`], it leaves nothing behind.

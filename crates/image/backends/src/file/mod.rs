@@ -1,0 +1,147 @@
+//! Data as files of one folder, which may be shared (NFS).
+//!
+//! A file is written as `.partial-KEY` and renamed to `KEY` when it is complete and on disk: what has its final name is
+//! whole. The writer holds a lock on its partial file, which the kernel drops with the process: a partial file that
+//! nobody has locked is rubbish, on any host, and [`sweep`] removes it.
+
+mod read;
+mod sweep;
+mod write;
+
+use async_trait::async_trait;
+use image_model::{Backend, BackendError, ByteStream, Writer};
+use nix::sys::statvfs::statvfs;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SCHEME: &str = "file";
+const PARTIAL: &str = ".partial-";
+
+/// Bytes that uploads leave free on the file system, so that whatever else lives there (the database, say) can go on
+/// and the operator can clean up.
+pub const DEFAULT_RESERVE: u64 = 64 << 20;
+
+#[derive(Clone, Debug)]
+pub struct FileBackend(Arc<Folder>);
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    reserve: AtomicU64,
+}
+
+impl FileBackend {
+    /// Opens the folder, makes it if it is missing (mode 0750), and removes what dead writers left in it. Blocks.
+    pub fn open(path: impl AsRef<Path>, reserve: u64) -> Result<Self, BackendError> {
+        let path = path.as_ref();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(path)
+            .and_then(|()| path.canonicalize())
+            .map(|path| Self(Arc::new(Folder { path, reserve: AtomicU64::new(reserve) })))
+            .map_err(|e| failed("open the image folder", path, e))
+            .and_then(|backend| {
+                let swept = sweep::sweep(&backend.0)?;
+                if swept > 0 {
+                    tracing::info!(swept, "removed {swept} unfinished images");
+                }
+                Ok(backend)
+            })
+    }
+
+    /// Changes how much uploads leave free, for running ones too.
+    pub fn set_reserve(&self, bytes: u64) {
+        self.0.reserve.store(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Folder {
+    fn file(&self, key: &str) -> Result<PathBuf, BackendError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if key.is_empty() || key.starts_with('.') || !key.chars().all(plain) {
+            return Err(BackendError::BadLocation(key.to_owned()));
+        }
+        Ok(self.path.join(key))
+    }
+    /// Only files directly in this folder are ever touched, whatever a location says.
+    fn at(&self, location: &str) -> Result<PathBuf, BackendError> {
+        let bad = || BackendError::BadLocation(location.to_owned());
+        let path = Path::new(location.strip_prefix("file://").ok_or_else(bad)?);
+        let key = path.strip_prefix(&self.path).ok().and_then(Path::to_str).ok_or_else(bad)?;
+        self.file(key).map_err(|_| bad())
+    }
+    /// [`BackendError::Full`] if `more` bytes would eat into the reserve.
+    fn check_space(&self, more: u64) -> Result<(), BackendError> {
+        let stat = statvfs(&self.path).map_err(|e| failed("ask for free space in", &self.path, e.into()))?;
+        let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+        if more.saturating_add(self.reserve.load(Ordering::Relaxed)) > free { Err(full()) } else { Ok(()) }
+    }
+}
+
+fn full() -> BackendError {
+    BackendError::Full("There is not enough disk space on the image storage media.".into())
+}
+
+/// An I/O error in terms of what was being done.
+fn failed(what: &str, path: &Path, source: io::Error) -> BackendError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => full(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            BackendError::Denied("Permission to write image storage media denied.".into())
+        }
+        _ => BackendError::Io { operation: format!("{what} {}", path.display()), source },
+    }
+}
+
+/// Runs blocking work on a thread for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BackendError> + Send + 'static,
+) -> Result<T, BackendError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(BackendError::Io { operation: "disk work was cut off".into(), source: io::Error::other(e) }),
+    }
+}
+
+#[async_trait]
+impl Backend for FileBackend {
+    fn scheme(&self) -> &'static str {
+        SCHEME
+    }
+
+    async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
+        let (folder, key) = (self.0.clone(), key.to_owned());
+        let partial = blocking(move || write::Partial::create(folder, &key, expected)).await?;
+        Ok(Box::new(write::FileWriter::start(partial)))
+    }
+
+    fn location(&self, key: &str) -> String {
+        format!("file://{}", self.0.path.join(key).display())
+    }
+
+    async fn open(&self, location: &str, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        let (folder, location) = (self.0.clone(), location.to_owned());
+        let reader = blocking(move || read::Reader::open(&folder, &location, range)).await?;
+        Ok(reader.into_stream())
+    }
+
+    async fn delete(&self, location: &str) -> Result<(), BackendError> {
+        let path = self.0.at(location)?;
+        blocking(move || match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("delete", &path, e)),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    async fn sweep(&self) -> Result<usize, BackendError> {
+        let folder = self.0.clone();
+        blocking(move || sweep::sweep(&folder)).await
+    }
+}

@@ -1,0 +1,74 @@
+//! Reading ahead of whoever takes the bytes, but only by a few chunks.
+
+use super::{Folder, failed};
+use bytes::Bytes;
+use futures_util::stream;
+use image_model::{BackendError, ByteStream};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+const CHUNK: u64 = 512 << 10;
+const AHEAD: usize = 4;
+
+pub(super) struct Reader {
+    path: PathBuf,
+    file: File,
+    /// Bytes still to be read. Fewer in the file is an error, not an end.
+    left: u64,
+}
+
+impl Reader {
+    pub(super) fn open(folder: &Folder, location: &str, range: Option<Range<u64>>) -> Result<Self, BackendError> {
+        let path = folder.at(location)?;
+        let open = || -> io::Result<(File, u64)> {
+            let mut file = File::open(&path)?;
+            let size = file.metadata()?.len();
+            let range = range.unwrap_or(0..size);
+            file.seek(SeekFrom::Start(range.start))?;
+            Ok((file, range.end.saturating_sub(range.start)))
+        };
+        match open() {
+            Ok((file, left)) => Ok(Self { path, file, left }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BackendError::NotFound(location.to_owned())),
+            Err(e) => Err(failed("open", &path, e)),
+        }
+    }
+
+    /// `None` after the last byte.
+    fn next(&mut self) -> Option<Result<Bytes, BackendError>> {
+        if self.left == 0 {
+            return None;
+        }
+        let want = self.left.min(CHUNK);
+        let mut buffer = Vec::with_capacity(want as usize);
+        let result = match (&mut self.file).take(want).read_to_end(&mut buffer) {
+            Ok(got) if got as u64 == want => {
+                self.left -= want;
+                return Some(Ok(Bytes::from(buffer)));
+            }
+            Ok(_) => failed("read", &self.path, io::ErrorKind::UnexpectedEof.into()),
+            Err(e) => failed("read", &self.path, e),
+        };
+        self.left = 0;
+        Some(Err(result))
+    }
+
+    pub(super) fn into_stream(mut self) -> ByteStream {
+        let (send, receive) = mpsc::channel(AHEAD);
+        // ends by itself when the receiver is dropped
+        tokio::task::spawn_blocking(move || {
+            while let Some(chunk) = self.next() {
+                if send.blocking_send(chunk).is_err() {
+                    return;
+                }
+            }
+        });
+        Box::pin(stream::unfold(receive, |mut receive| async move {
+            let chunk = receive.recv().await?;
+            Some((chunk, receive))
+        }))
+    }
+}

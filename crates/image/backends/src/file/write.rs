@@ -1,0 +1,227 @@
+//! Writing one image: chunks come through a bounded channel to a thread that does nothing but write; a second thread
+//! sends what is written to the disk while more comes, so that the final sync has little left to do.
+
+use super::{Folder, PARTIAL, failed, sweep};
+use async_trait::async_trait;
+use bytes::Bytes;
+use image_model::{BackendError, Writer};
+use nix::fcntl::Flock;
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Chunks on their way to the writing thread. With hyper's chunks of at most 400 KiB this is a few MiB.
+const QUEUE: usize = 16;
+/// Most chunks that go to the kernel in one call.
+const GATHER: usize = 16;
+/// Bytes between two flushes in the background.
+const FLUSH_EVERY: u64 = 32 << 20;
+
+/// The file before it has its name. Dropped, it is gone.
+pub(super) struct Partial {
+    folder: Arc<Folder>,
+    path: PathBuf,
+    target: PathBuf,
+    file: Option<Flock<File>>,
+}
+
+impl Partial {
+    pub(super) fn create(folder: Arc<Folder>, key: &str, expected: Option<u64>) -> Result<Self, BackendError> {
+        folder.check_space(expected.unwrap_or(0))?;
+        let target = folder.file(key)?;
+        let path = folder.path.join(format!("{PARTIAL}{key}"));
+        let file = sweep::create_locked(&folder, &path)?;
+        Ok(Self { folder, path, target, file: Some(file) })
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_deref().ok_or_else(|| io::Error::other("the file is closed"))
+    }
+
+    /// Writes all of `chunks`, without copying them together.
+    fn write(&self, chunks: &[Bytes]) -> Result<(), BackendError> {
+        let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|c| IoSlice::new(c)).collect();
+        let mut rest = &mut slices[..];
+        let mut write_all = || -> io::Result<()> {
+            let mut file = self.file()?;
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match file.write_vectored(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(n) => IoSlice::advance_slices(&mut rest, n),
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(())
+        };
+        write_all().map_err(|e| failed("write", &self.path, e))
+    }
+
+    /// The bytes, then the name, then the folder: on disk in this order.
+    fn finish(mut self) -> Result<(), BackendError> {
+        let sync = || -> io::Result<()> {
+            self.file()?.sync_all()?;
+            fs::rename(&self.path, &self.target)?;
+            File::open(&self.folder.path)?.sync_all()
+        };
+        if let Err(e) = sync() {
+            // it may have its name already, but not durably
+            let _not_there = fs::remove_file(&self.target);
+            return Err(failed("complete", &self.path, e));
+        }
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // while it is still locked; after a rename there is nothing left to remove
+        if self.file.is_some()
+            && let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %self.path.display(), "an unfinished image is left until the next sweep");
+        }
+    }
+}
+
+enum Order {
+    Write(Bytes),
+    Commit,
+}
+
+pub(super) struct FileWriter {
+    location: String,
+    orders: mpsc::Sender<Order>,
+    /// Told once: how it ended.
+    outcome: oneshot::Receiver<Result<(), BackendError>>,
+}
+
+impl FileWriter {
+    pub(super) fn start(partial: Partial) -> Self {
+        let location = format!("file://{}", partial.target.display());
+        let (orders, incoming) = mpsc::channel(QUEUE);
+        let (tell, outcome) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let result = run(partial, incoming);
+            if let Err(Err(error)) = tell.send(result) {
+                tracing::debug!(%error, "an abandoned image could not be written");
+            }
+        });
+        Self { location, orders, outcome }
+    }
+
+    /// Why the writing thread has stopped.
+    async fn failure(&mut self) -> BackendError {
+        match (&mut self.outcome).await {
+            Ok(Err(e)) => e,
+            _ => BackendError::Io {
+                operation: "write an image".into(),
+                source: io::Error::other("the writing thread has stopped"),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Writer for FileWriter {
+    async fn write(&mut self, chunk: Bytes) -> Result<(), BackendError> {
+        match self.orders.send(Order::Write(chunk)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failure().await),
+        }
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<String, BackendError> {
+        if self.orders.send(Order::Commit).await.is_err() {
+            return Err(self.failure().await);
+        }
+        match (&mut self.outcome).await {
+            Ok(Ok(())) => Ok(self.location),
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(self.failure().await),
+        }
+    }
+}
+
+/// The writing thread: until told to commit, or until nobody can tell it any more.
+fn run(partial: Partial, mut orders: mpsc::Receiver<Order>) -> Result<(), BackendError> {
+    let flusher = Flusher::start(&partial);
+    let mut batch = Vec::with_capacity(GATHER);
+    let mut unflushed = 0;
+    let mut commit = false;
+    while !commit {
+        let Some(first) = orders.blocking_recv() else { return Ok(()) };
+        let mut next = Some(first);
+        while let Some(order) = next.take() {
+            match order {
+                Order::Write(chunk) => batch.push(chunk),
+                Order::Commit => commit = true,
+            }
+            if !commit && batch.len() < GATHER {
+                next = orders.try_recv().ok();
+            }
+        }
+        partial.write(&batch)?;
+        unflushed += batch.iter().map(|c| c.len() as u64).sum::<u64>();
+        batch.clear();
+        if unflushed >= FLUSH_EVERY {
+            unflushed = 0;
+            flusher.flush();
+            partial.folder.check_space(0)?;
+        }
+    }
+    flusher.stop();
+    partial.finish()
+}
+
+/// A thread that pushes written bytes to the disk.
+struct Flusher {
+    wake: Option<std_mpsc::SyncSender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Flusher {
+    /// Without a thread (none can be had) everything is left to the final sync.
+    fn start(partial: &Partial) -> Self {
+        let (wake, woken) = std_mpsc::sync_channel::<()>(1);
+        let file = partial.file().and_then(File::try_clone);
+        let thread = file.and_then(|file| {
+            std::thread::Builder::new().name("image-flush".into()).spawn(move || {
+                while woken.recv().is_ok() {
+                    // an error shows again in the final sync, whose result counts
+                    if file.sync_data().is_err() {
+                        return;
+                    }
+                }
+            })
+        });
+        Self { wake: Some(wake), thread: thread.ok() }
+    }
+    /// Asks for a flush; if one is still going on it may do for this one too.
+    fn flush(&self) {
+        if let Some(wake) = &self.wake {
+            let _busy = wake.try_send(());
+        }
+    }
+    fn stop(mut self) {
+        self.end();
+    }
+    fn end(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

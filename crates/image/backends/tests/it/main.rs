@@ -1,0 +1,4 @@
+//! One suite for all backends, and what only files have.
+
+mod file;
+mod suite;
