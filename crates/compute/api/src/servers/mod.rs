@@ -1,0 +1,8 @@
+//! Servers and what hangs on them.
+
+use crate::ComputeApi;
+use platform_http::Route;
+
+pub(crate) fn routes() -> Vec<Route<ComputeApi>> {
+    Vec::new()
+}
