@@ -1,1 +1,69 @@
+//! Placement: what hosts have to give (inventories), who has taken how much of it (allocations), and where a request
+//! could be met (candidates).
+//!
+//! Two ways in. Other parts of this cloud call the store functions inside their own transaction, so that a claim, a quota
+//! use and the server they are for are written together:
+//!
+//! ```text
+//! Placement::candidates(request) → the scheduler picks → db.begin() → claim(tx, …) + server row → commit → Placement::touched
+//! ```
+//!
+//! Everybody else uses the REST API (`api`), OpenStack's placement 1.0 to 1.39.
+//!
+//! The truth is in the database; [`World`] is a copy in memory for looking, and what is done with what was seen there is
+//! judged again by the database (see [`claim`]).
 
+pub mod candidates;
+mod error;
+mod inventory;
+pub mod store;
+mod world;
+
+pub use candidates::{Candidate, Cause, Found, Group, Request};
+pub use error::{ClaimError, StoreError};
+pub use inventory::{Inventory, MAX_INT, Stock};
+pub use store::{
+    Consumer, Expect, Provider, Replacement, allocations_replace, claim, inventory_set, provider_ensure, release,
+    traits_set,
+};
+pub use world::{Member, SHARING, View, World};
+
+use base::ProviderId;
+use platform_db::{Db, DbError};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Trait of a compute node whose service an operator has disabled: candidates for servers forbid it.
+pub const COMPUTE_STATUS_DISABLED: &str = "COMPUTE_STATUS_DISABLED";
+
+/// Placement as the other parts of this process see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    db: Db,
+    view: Arc<View>,
+}
+
+impl Placement {
+    pub fn new(db: Db) -> Self {
+        Self { db, view: Arc::default() }
+    }
+
+    /// Where the request could be met, and why not elsewhere. Mostly from memory; before "nowhere" is said, every
+    /// change committed so far has been looked at.
+    pub async fn candidates(&self, request: &Request) -> Result<Found, DbError> {
+        let asked = Instant::now();
+        self.view.refresh(&self.db).await?;
+        let found = self.view.look(|world| candidates::search(world, request));
+        if !found.candidates.is_empty() {
+            return Ok(found);
+        }
+        self.view.refresh_all(&self.db, asked).await?;
+        Ok(self.view.look(|world| candidates::search(world, request)))
+    }
+
+    /// Says that a committed transaction has changed these providers. Without it the next look may be up to a second
+    /// behind.
+    pub fn touched(&self, providers: impl IntoIterator<Item = ProviderId>) {
+        self.view.touch(providers);
+    }
+}

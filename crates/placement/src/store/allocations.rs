@@ -1,0 +1,336 @@
+//! `allocations`: who has taken how much of what.
+//!
+//! A claim is one conditional UPDATE of `inventories.used`: it takes the amount only where it still fits. On PostgreSQL
+//! two claims on one provider meet at its row (every change of a provider raises its generation first), so the second
+//! one judges what the first has left. `used` is the sum of the allocations at every commit, because nothing else writes it.
+
+use super::{
+    Consumer, Expect, StoredConsumer, amount, consumer_get, consumer_insert, consumer_write, now, provider_id,
+};
+use super::{class_list_unknown, provider_raise};
+use crate::{ClaimError, Stock, StoreError};
+use base::{ProviderId, Timestamp};
+use platform_db::{Db, DbError, FromRow, SqlBuilder, Tx, args};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Takes all of `wanted` for a consumer that has nothing yet, or nothing at all. Amounts of 0 are left out.
+/// `expected`: only while every provider named is at that generation.
+///
+/// On every [`ClaimError`] but `Db` the transaction is as before and may go on, with the next host for example.
+pub async fn claim(
+    tx: &mut Tx,
+    consumer: &Consumer,
+    wanted: &[(ProviderId, &str, u64)],
+    expected: Option<i64>,
+) -> Result<(), ClaimError> {
+    let deltas = Delta::taking(wanted);
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    if !consumer_insert(tx, consumer).await? {
+        return Err(ClaimError::ConsumerExists(consumer.id.clone()));
+    }
+    let refused = take(tx, &deltas, expected).await?;
+    if let Some(refused) = refused {
+        tx.execute("DELETE FROM consumers WHERE id = $1", args![&consumer.id]).await?;
+        return Err(refused);
+    }
+    insert(tx, deltas.iter().map(|d| (consumer.id.as_str(), d.provider, d.class.as_str(), d.amount))).await?;
+    Ok(())
+}
+
+async fn take(tx: &mut Tx, deltas: &[Delta], expected: Option<i64>) -> Result<Option<ClaimError>, ClaimError> {
+    let providers: BTreeSet<ProviderId> = deltas.iter().map(|d| d.provider).collect();
+    for provider in providers {
+        match provider_raise(tx, provider, expected).await {
+            Ok(_) => {}
+            Err(StoreError::Db(e)) => return Err(e.into()),
+            Err(_) => return Ok(Some(ClaimError::Conflict(provider))),
+        }
+    }
+    let Some(refused) = apply(tx, deltas).await? else { return Ok(None) };
+    let Delta { provider, class, amount, .. } = refused.clone();
+    Ok(Some(match stock(tx, provider, &class).await? {
+        None => ClaimError::NotOffered { provider, class, amount, why: "it has none" },
+        Some(s) if s.free() >= amount => {
+            ClaimError::NotOffered { provider, class, amount, why: "min_unit, max_unit or step_size forbids it" }
+        }
+        Some(s) => ClaimError::OverCapacity { provider, class, amount, free: s.free(), total: s.inventory.capacity() },
+    }))
+}
+
+/// Gives back all the consumer has, and forgets the consumer. Returns the providers that got something back: tell
+/// [`crate::Placement::touched`] of them after the commit. None: the consumer had nothing.
+pub async fn release(tx: &mut Tx, consumer: &str) -> Result<Vec<ProviderId>, DbError> {
+    let locked = tx.execute("UPDATE consumers SET generation = generation + 1 WHERE id = $1", args![consumer]).await?;
+    if locked == 0 {
+        return Ok(Vec::new());
+    }
+    let deltas = give_back(tx, &[consumer]).await?;
+    let providers: BTreeSet<ProviderId> = deltas.iter().map(|d| d.provider).collect();
+    for provider in &providers {
+        match provider_raise(tx, *provider, None).await {
+            Ok(_) => {}
+            Err(StoreError::Db(e)) => return Err(e),
+            Err(_) => return Err(DbError::NotFound),
+        }
+    }
+    apply(tx, &deltas).await?;
+    tx.execute("DELETE FROM consumers WHERE id = $1", args![consumer]).await?;
+    Ok(providers.into_iter().collect())
+}
+
+/// What one consumer shall have: all of it, or nothing.
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    pub consumer: Consumer,
+    pub expect: Expect,
+    /// Empty: the consumer goes.
+    pub allocations: Vec<(ProviderId, String, u64)>,
+}
+
+/// Replaces what each of these consumers has, all or nothing. On an error drop the transaction.
+/// Returns the providers changed.
+pub async fn allocations_replace(tx: &mut Tx, wanted: &[Replacement]) -> Result<Vec<ProviderId>, StoreError> {
+    let mut sorted: Vec<&Replacement> = wanted.iter().collect();
+    sorted.sort_by(|a, b| a.consumer.id.cmp(&b.consumer.id));
+    for r in &sorted {
+        consumer_write(tx, &r.consumer, r.expect).await?;
+    }
+    let consumers: Vec<&str> = sorted.iter().map(|r| r.consumer.id.as_str()).collect();
+    let new: Vec<(&str, ProviderId, &str, u64)> = sorted
+        .iter()
+        .flat_map(|r| r.allocations.iter().map(|(p, class, n)| (r.consumer.id.as_str(), *p, class.as_str(), *n)))
+        .collect();
+    let old = give_back(tx, &consumers).await?;
+    let deltas = Delta::between(old, &new);
+    for provider in deltas.iter().map(|d| d.provider).collect::<BTreeSet<_>>() {
+        provider_raise(tx, provider, None).await?;
+    }
+    check_units(tx, &new).await?;
+    if let Some(refused) = apply(tx, &deltas).await? {
+        let (provider, class) = (refused.provider, refused.class.clone());
+        let amount = refused.delta.unsigned_abs();
+        return Err(match stock(tx, provider, &class).await? {
+            None => StoreError::NoInventory { provider, class },
+            Some(s) => {
+                StoreError::OverCapacity { provider, class, amount, free: s.free(), total: s.inventory.capacity() }
+            }
+        });
+    }
+    insert(tx, new.iter().copied()).await?;
+    for r in sorted.iter().filter(|r| r.allocations.is_empty()) {
+        tx.execute("DELETE FROM consumers WHERE id = $1", args![&r.consumer.id]).await?;
+    }
+    Ok(deltas.into_iter().map(|d| d.provider).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Each amount by itself against the units of its inventory, which cannot change any more: the providers are locked.
+async fn check_units(tx: &mut Tx, new: &[(&str, ProviderId, &str, u64)]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    if let Some(class) = class_list_unknown(tx, new.iter().map(|a| a.2)).await?.pop() {
+        return Err(StoreError::ClassNotFound(class));
+    }
+    let mut q = SqlBuilder::new(
+        "SELECT provider_id, resource_class, min_unit, max_unit, step_size FROM inventories WHERE provider_id IN ",
+    );
+    q.bind_list(new.iter().map(|a| a.1).collect::<BTreeSet<_>>());
+    let (sql, args) = q.finish();
+    let rows: Vec<(String, String, i64, i64, i64)> = tx.fetch_all(sql, args).await?;
+    let units: BTreeMap<(&str, &str), (u64, u64, u64)> = rows
+        .iter()
+        .map(|(p, c, min, max, step)| ((p.as_str(), c.as_str()), (amount(*min), amount(*max), amount(*step))))
+        .collect();
+    for &(_, provider, class, n) in new {
+        let Some(&(min, max, step)) = units.get(&(provider.to_string().as_str(), class)) else {
+            return Err(StoreError::NoInventory { provider, class: class.to_owned() });
+        };
+        if n < min || n > max || n % step.max(1) != 0 {
+            return Err(StoreError::Units { provider, class: class.to_owned(), amount: n });
+        }
+    }
+    Ok(())
+}
+
+/// A change of one inventory's use.
+#[derive(Clone, Debug)]
+struct Delta {
+    provider: ProviderId,
+    class: String,
+    delta: i64,
+    /// Held against the inventory's units; 0: not (they have been, or something is given back).
+    amount: u64,
+}
+
+impl Delta {
+    /// One for each inventory, however often it is named.
+    fn taking(wanted: &[(ProviderId, &str, u64)]) -> Vec<Self> {
+        let mut sums: BTreeMap<(ProviderId, &str), u64> = BTreeMap::new();
+        for (provider, class, n) in wanted.iter().filter(|(_, _, n)| *n > 0) {
+            let sum = sums.entry((*provider, class)).or_default();
+            *sum = sum.saturating_add(*n);
+        }
+        sums.into_iter()
+            .map(|((provider, class), amount)| Self {
+                provider,
+                class: class.to_owned(),
+                delta: i64::try_from(amount).unwrap_or(i64::MAX),
+                amount,
+            })
+            .collect()
+    }
+
+    /// From what was to what shall be, one for each inventory.
+    fn between(old: Vec<Delta>, new: &[(&str, ProviderId, &str, u64)]) -> Vec<Self> {
+        let mut sums: BTreeMap<(ProviderId, String), i64> = BTreeMap::new();
+        for d in old {
+            *sums.entry((d.provider, d.class)).or_default() += d.delta;
+        }
+        for (_, provider, class, n) in new {
+            let sum = sums.entry((*provider, (*class).to_owned())).or_default();
+            *sum = sum.saturating_add(i64::try_from(*n).unwrap_or(i64::MAX));
+        }
+        sums.into_iter().map(|((provider, class), delta)| Self { provider, class, delta, amount: 0 }).collect()
+    }
+}
+
+/// Removes the allocations of these consumers and says what that gives back.
+async fn give_back(tx: &mut Tx, consumers: &[&str]) -> Result<Vec<Delta>, DbError> {
+    let mut q = SqlBuilder::new("DELETE FROM allocations WHERE consumer_id IN ");
+    q.bind_list(consumers.iter().copied()).push(" RETURNING provider_id, resource_class, used");
+    let (sql, args) = q.finish();
+    let rows: Vec<(String, String, i64)> = tx.fetch_all(sql, args).await?;
+    rows.into_iter()
+        .map(|(provider, class, used)| {
+            Ok(Delta { provider: provider_id(&provider)?, class, delta: used.saturating_neg(), amount: 0 })
+        })
+        .collect()
+}
+
+/// Moves `used` of all these inventories, or of none. Returns the first that does not fit. What makes an inventory
+/// less used always fits.
+async fn apply<'a>(tx: &mut Tx, deltas: &'a [Delta]) -> Result<Option<&'a Delta>, DbError> {
+    if deltas.is_empty() {
+        return Ok(None);
+    }
+    let moved = shift(tx, deltas, true).await?;
+    let is_moved = |d: &&Delta| moved.iter().any(|(p, c)| *c == d.class && *p == d.provider.to_string());
+    let Some(refused) = deltas.iter().find(|d| !is_moved(d)) else { return Ok(None) };
+    let back: Vec<Delta> =
+        deltas.iter().filter(is_moved).map(|d| Delta { delta: d.delta.saturating_neg(), ..d.clone() }).collect();
+    if !back.is_empty() {
+        shift(tx, &back, false).await?;
+    }
+    Ok(Some(refused))
+}
+
+/// One statement. `judged`: only where it fits. Returns which inventories moved.
+async fn shift(tx: &mut Tx, deltas: &[Delta], judged: bool) -> Result<Vec<(String, String)>, DbError> {
+    let mut q = SqlBuilder::new("WITH want (provider, class, delta, amount) AS (VALUES ");
+    for (n, d) in deltas.iter().enumerate() {
+        q.push(if n == 0 { "(" } else { ", (" }).bind(d.provider).push(", ").bind(&d.class).push(", ");
+        q.bind(d.delta).push(", ").bind(d.amount).push(")");
+    }
+    q.push(
+        ") UPDATE inventories SET used = used + want.delta FROM want
+           WHERE provider_id = want.provider AND resource_class = want.class",
+    );
+    if judged {
+        q.push(
+            " AND (want.delta <= 0 OR used + want.delta <= capacity)
+              AND (want.amount = 0 OR (want.amount >= min_unit AND want.amount <= max_unit
+                                       AND want.amount % step_size = 0))",
+        );
+    }
+    q.push(" RETURNING provider_id, resource_class");
+    let (sql, args) = q.finish();
+    tx.fetch_all(sql, args).await
+}
+
+async fn insert(tx: &mut Tx, allocations: impl Iterator<Item = (&str, ProviderId, &str, u64)>) -> Result<(), DbError> {
+    let mut q =
+        SqlBuilder::new("INSERT INTO allocations (consumer_id, provider_id, resource_class, used, updated_at) VALUES ");
+    let mut first = true;
+    for (consumer, provider, class, used) in allocations {
+        q.push(if std::mem::take(&mut first) { "(" } else { ", (" }).bind(consumer).push(", ").bind(provider);
+        q.push(", ").bind(class).push(", ").bind(used).push(", ").bind(now()).push(")");
+    }
+    if !first {
+        let (sql, args) = q.finish();
+        tx.execute(sql, args).await?;
+    }
+    Ok(())
+}
+
+async fn stock(tx: &mut Tx, provider: ProviderId, class: &str) -> Result<Option<Stock>, DbError> {
+    let row: Option<super::InventoryRow> = tx
+        .fetch_optional(
+            "SELECT resource_class, total, reserved, min_unit, max_unit, step_size, allocation_ratio, used, updated_at
+             FROM inventories WHERE provider_id = $1 AND resource_class = $2",
+            args![provider, class],
+        )
+        .await?;
+    Ok(row.map(Stock::from))
+}
+
+/// One line of what a consumer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    pub provider: ProviderId,
+    pub provider_generation: i64,
+    pub resource_class: String,
+    pub used: u64,
+    pub updated_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct Row {
+    consumer_id: String,
+    consumer_generation: i64,
+    provider_id: String,
+    provider_generation: i64,
+    resource_class: String,
+    used: i64,
+    updated_at: i64,
+}
+
+const SELECT: &str = "SELECT a.consumer_id, c.generation AS consumer_generation, a.provider_id,
+        p.generation AS provider_generation, a.resource_class, a.used, a.updated_at
+     FROM allocations a JOIN resource_providers p ON p.id = a.provider_id JOIN consumers c ON c.id = a.consumer_id";
+
+impl TryFrom<Row> for Allocation {
+    type Error = DbError;
+    fn try_from(r: Row) -> Result<Self, DbError> {
+        Ok(Self {
+            provider: provider_id(&r.provider_id)?,
+            provider_generation: r.provider_generation,
+            resource_class: r.resource_class,
+            used: amount(r.used),
+            updated_at: Timestamp(r.updated_at),
+        })
+    }
+}
+
+/// `None`: the consumer has nothing.
+pub async fn allocation_list_of_consumer(
+    db: &Db,
+    consumer: &str,
+) -> Result<Option<(StoredConsumer, Vec<Allocation>)>, DbError> {
+    let Some(stored) = consumer_get(db, consumer).await? else { return Ok(None) };
+    let sql = platform_db::built(format!("{SELECT} WHERE a.consumer_id = $1 ORDER BY a.provider_id, a.resource_class"));
+    let rows: Vec<Row> = db.fetch_all(sql, args![consumer]).await?;
+    let allocations = rows.into_iter().map(Allocation::try_from).collect::<Result<_, _>>()?;
+    Ok(Some((stored, allocations)))
+}
+
+/// (consumer, its generation, allocation), in the order of consumers.
+pub async fn allocation_list_of_provider(
+    db: &Db,
+    provider: ProviderId,
+) -> Result<Vec<(String, i64, Allocation)>, DbError> {
+    let sql = platform_db::built(format!("{SELECT} WHERE a.provider_id = $1 ORDER BY a.consumer_id, a.resource_class"));
+    let rows: Vec<Row> = db.fetch_all(sql, args![provider]).await?;
+    rows.into_iter().map(|r| Ok((r.consumer_id.clone(), r.consumer_generation, r.try_into()?))).collect()
+}

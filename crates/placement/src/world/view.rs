@@ -1,0 +1,127 @@
+//! The world, kept up to date by looking at what has changed.
+
+use super::{World, load};
+use base::ProviderId;
+use platform_db::{Db, DbError};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// How long changes made by other processes may stay unseen when there is no hint of them. A claim on what is no longer
+/// there is refused by the database, and nobody is refused a host without a fresh look.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// More than this are read with all the others: a list of a thousand ids is no faster.
+const FEW: usize = 200;
+
+/// A cache of all providers. One a process.
+#[derive(Debug, Default)]
+pub struct View {
+    world: RwLock<World>,
+    /// Changed by this process since they were read.
+    touched: Mutex<BTreeSet<ProviderId>>,
+    /// The last comparison of all generations; `None`: never read. Held while reading, so that a crowd reads once.
+    compared: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl View {
+    pub fn touch(&self, providers: impl IntoIterator<Item = ProviderId>) {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).extend(providers);
+    }
+
+    /// Looks at the world. `look` must be quick: writers wait for it.
+    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Brings in what this process has changed, and what others have if the last look at all is older than
+    /// [`BELIEVED`].
+    pub async fn refresh(&self, db: &Db) -> Result<(), DbError> {
+        let now = Instant::now();
+        let stale = {
+            let compared = self.compared.lock().await;
+            compared.is_none_or(|at| now.duration_since(at) > BELIEVED)
+        };
+        if stale { self.refresh_all(db, now).await } else { self.refresh_touched(db).await }
+    }
+
+    /// Brings in every change committed before `moment`.
+    pub async fn refresh_all(&self, db: &Db, moment: Instant) -> Result<(), DbError> {
+        let mut compared = self.compared.lock().await;
+        if compared.is_some_and(|at| at >= moment) {
+            drop(compared);
+            return self.refresh_touched(db).await;
+        }
+        let started = Instant::now();
+        let touched = self.take_touched();
+        let result = match *compared {
+            None => self.read_all(db).await,
+            Some(_) => self.read_changed(db, &touched).await,
+        };
+        if result.is_err() {
+            self.touch(touched);
+        } else {
+            *compared = Some(started);
+        }
+        result
+    }
+
+    fn take_touched(&self) -> BTreeSet<ProviderId> {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn refresh_touched(&self, db: &Db) -> Result<(), DbError> {
+        let touched = self.take_touched();
+        if touched.is_empty() {
+            return Ok(());
+        }
+        let result = self.read(db, &touched).await;
+        if result.is_err() {
+            self.touch(touched);
+        }
+        result
+    }
+
+    async fn read_changed(&self, db: &Db, touched: &BTreeSet<ProviderId>) -> Result<(), DbError> {
+        let generations = load::generations(db).await?;
+        let mut changed = touched.clone();
+        self.look(|w| {
+            let gone = w.members().map(|m| m.id()).filter(|id| !generations.contains_key(id));
+            changed.extend(gone);
+            let differs = |id: &ProviderId, generation: i64| {
+                w.get(*id).is_none_or(|known| known.provider.generation != generation)
+            };
+            changed.extend(generations.iter().filter(|(id, g)| differs(id, **g)).map(|(id, _)| *id));
+        });
+        self.read(db, &changed).await
+    }
+
+    async fn read(&self, db: &Db, providers: &BTreeSet<ProviderId>) -> Result<(), DbError> {
+        if providers.is_empty() {
+            return Ok(());
+        }
+        if providers.len() > FEW {
+            return self.read_all(db).await;
+        }
+        let ids: Vec<ProviderId> = providers.iter().copied().collect();
+        let found = load::load(db, Some(&ids)).await?;
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            if found.iter().all(|m| m.id() != id) {
+                world.remove(id);
+            }
+        }
+        for m in found {
+            // two readers may finish in either order: the newer generation stays
+            if world.get(m.id()).is_none_or(|known| known.provider.generation <= m.provider.generation) {
+                world.put(m);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_all(&self, db: &Db) -> Result<(), DbError> {
+        let fresh = World::new(load::load(db, None).await?);
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! Placement against real databases.
+
+mod candidates;
+mod claims;
+mod support;
