@@ -39,7 +39,7 @@ calls! {
     ImageSave image_save(image: Image, request: RequestId) -> Image;
     /// Moves the image if it is in the state `from`; else [`RegistryError::WrongStatus`] with the state it is in.
     ImageMove image_move(id: ImageId, from: Status, to: Status, request: RequestId) -> Image;
-    /// From any state. The id stays taken.
+    /// From any state. The id stays taken. [`RegistryError::Protected`] if it is.
     ImageDelete image_delete(id: ImageId, request: RequestId) -> Deleted;
     /// The data is deleted.
     LocationForget location_forget(id: ImageId) -> ();
@@ -81,6 +81,8 @@ pub enum RegistryError {
     Stale,
     #[error("the image is {0}")]
     WrongStatus(Status),
+    #[error("Image {0} is protected and cannot be deleted.")]
+    Protected(ImageId),
     #[error("{attempted} are too many")]
     TooMany { attempted: usize },
     #[error("the database's disk is full")]

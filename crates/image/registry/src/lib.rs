@@ -1,1 +1,17 @@
+//! The image tables' owner (glance-registry). Nothing else reads or writes them.
+//!
+//! [`Store`] implements [`image_model::Registry`]; each call is one transaction, and where two callers could meet, the
+//! `WHERE` of an UPDATE decides. [`serve`] offers the same calls on the bus.
 
+mod deletion;
+mod details;
+mod images;
+mod list;
+mod members;
+mod row;
+mod serve;
+mod store;
+mod uploads;
+
+pub use serve::serve;
+pub use store::Store;

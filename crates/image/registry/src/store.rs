@@ -1,0 +1,127 @@
+//! The store, and how its parts make up the registry's trait.
+
+use crate::{deletion, images, list, members, uploads};
+use async_trait::async_trait;
+use base::{Clock, ImageId, ProjectId, RequestId, SystemClock, Timestamp};
+use image_model::{
+    Deleted, Image, ListQuery, LostUpload, Member, MemberStatus, Registry, RegistryError, Status, StoredData, Viewer,
+};
+use platform_db::{Db, DbError};
+use std::sync::Arc;
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) db: Db,
+    clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    /// The database must have been migrated.
+    pub fn new(db: Db) -> Self {
+        Self::with_clock(db, Arc::new(SystemClock))
+    }
+    pub fn with_clock(db: Db, clock: Arc<dyn Clock>) -> Self {
+        Self { db, clock }
+    }
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// What a database error means to the caller. What is a surprise is logged here, where its cause is still known.
+pub(crate) fn lost(error: DbError) -> RegistryError {
+    match error {
+        DbError::Full => RegistryError::Full,
+        DbError::Unavailable(_) => RegistryError::Unavailable(error.to_string()),
+        DbError::Commit(ref why) if why.contains("full") => RegistryError::Full,
+        other => {
+            tracing::error!(error = &other as &dyn std::error::Error, "image registry: {other}");
+            RegistryError::Internal(other.to_string())
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for Store {
+    async fn image_create(&self, image: Image, request: RequestId) -> Result<Image, RegistryError> {
+        images::image_create(self, image, &request).await
+    }
+    async fn image_show(&self, id: ImageId, viewer: Viewer) -> Result<Option<Image>, RegistryError> {
+        images::image_show(self, id, &viewer).await
+    }
+    async fn image_list(&self, query: ListQuery, viewer: Viewer) -> Result<Vec<Image>, RegistryError> {
+        list::image_list(self, &query, &viewer).await
+    }
+    async fn image_save(&self, image: Image, request: RequestId) -> Result<Image, RegistryError> {
+        images::image_save(self, image, &request).await
+    }
+    async fn image_move(
+        &self,
+        id: ImageId,
+        from: Status,
+        to: Status,
+        request: RequestId,
+    ) -> Result<Image, RegistryError> {
+        images::image_move(self, id, from, to, &request).await
+    }
+    async fn image_delete(&self, id: ImageId, request: RequestId) -> Result<Deleted, RegistryError> {
+        deletion::image_delete(self, id, &request).await
+    }
+    async fn location_forget(&self, id: ImageId) -> Result<(), RegistryError> {
+        deletion::location_forget(self, id).await
+    }
+    async fn deleted_with_data(&self) -> Result<Vec<Deleted>, RegistryError> {
+        deletion::deleted_with_data(self).await
+    }
+    async fn storage_used(&self, project: ProjectId) -> Result<u64, RegistryError> {
+        images::storage_used(self, &project).await
+    }
+    async fn upload_begin(
+        &self,
+        id: ImageId,
+        upload: String,
+        until: Timestamp,
+        request: RequestId,
+    ) -> Result<Image, RegistryError> {
+        uploads::upload_begin(self, id, &upload, until, &request).await
+    }
+    async fn upload_renew(&self, id: ImageId, upload: String, until: Timestamp) -> Result<bool, RegistryError> {
+        uploads::upload_renew(self, id, &upload, until).await
+    }
+    async fn upload_finish(
+        &self,
+        id: ImageId,
+        upload: String,
+        data: StoredData,
+        request: RequestId,
+    ) -> Result<Option<Image>, RegistryError> {
+        uploads::upload_finish(self, id, &upload, &data, &request).await
+    }
+    async fn upload_abort(&self, id: ImageId, upload: String, why: String) -> Result<(), RegistryError> {
+        uploads::upload_abort(self, id, &upload, &why).await
+    }
+    async fn uploads_expire(&self, now: Timestamp) -> Result<Vec<LostUpload>, RegistryError> {
+        uploads::uploads_expire(self, now).await
+    }
+    async fn member_add(&self, id: ImageId, member: ProjectId, quota: Option<usize>) -> Result<Member, RegistryError> {
+        members::member_add(self, id, &member, quota).await
+    }
+    async fn member_show(&self, id: ImageId, member: ProjectId) -> Result<Option<Member>, RegistryError> {
+        members::member_show(self, id, &member).await
+    }
+    async fn member_list(&self, id: ImageId) -> Result<Vec<Member>, RegistryError> {
+        members::member_list(self, id).await
+    }
+    async fn member_update(
+        &self,
+        id: ImageId,
+        member: ProjectId,
+        status: MemberStatus,
+    ) -> Result<Option<Member>, RegistryError> {
+        members::member_update(self, id, &member, status).await
+    }
+    async fn member_remove(&self, id: ImageId, member: ProjectId) -> Result<bool, RegistryError> {
+        members::member_remove(self, id, &member).await
+    }
+}

@@ -1,0 +1,142 @@
+//! `images.upload`: who is storing data into an image. An upload holds its image while it renews in time; whoever has
+//! lost it learns so at the next renewal, or at the latest when it wants to finish.
+
+use crate::Store;
+use crate::images::{record, reread, status_now};
+use crate::row::image_id;
+use crate::store::lost;
+use base::{ImageId, RequestId, Timestamp};
+use image_model::{Image, LostUpload, RegistryError, StoredData};
+use platform_db::args;
+
+pub(crate) async fn upload_begin(
+    store: &Store,
+    id: ImageId,
+    upload: &str,
+    until: Timestamp,
+    request: &RequestId,
+) -> Result<Image, RegistryError> {
+    let now = store.now();
+    let mut tx = store.db.begin().await.map_err(lost)?;
+    let begun = tx
+        .execute(
+            "UPDATE images SET status = 'saving', upload = $2, upload_until = $3, updated_at = $4,
+                               revision = revision + 1
+             WHERE id = $1 AND status = 'queued' AND deleted_at IS NULL",
+            args![id, upload, until, now],
+        )
+        .await
+        .map_err(lost)?;
+    if begun == 0 {
+        return Err(RegistryError::WrongStatus(status_now(&mut tx, id).await?));
+    }
+    record(&mut tx, id, now, "image.saving", request.as_str()).await.map_err(lost)?;
+    tx.commit().await.map_err(lost)?;
+    reread(store, id).await
+}
+
+pub(crate) async fn upload_renew(
+    store: &Store,
+    id: ImageId,
+    upload: &str,
+    until: Timestamp,
+) -> Result<bool, RegistryError> {
+    let mut tx = store.db.begin_relaxed().await.map_err(lost)?;
+    let renewed = tx
+        .execute(
+            "UPDATE images SET upload_until = $3 WHERE id = $1 AND upload = $2 AND status = 'saving'",
+            args![id, upload, until],
+        )
+        .await
+        .map_err(lost)?;
+    tx.commit().await.map_err(lost)?;
+    Ok(renewed == 1)
+}
+
+pub(crate) async fn upload_finish(
+    store: &Store,
+    id: ImageId,
+    upload: &str,
+    data: &StoredData,
+    request: &RequestId,
+) -> Result<Option<Image>, RegistryError> {
+    let now = store.now();
+    let mut tx = store.db.begin().await.map_err(lost)?;
+    let finished = tx
+        .execute(
+            "UPDATE images SET status = 'active', size = $3, virtual_size = $4, checksum = $5, os_hash_algo = $6,
+                               os_hash_value = $7, updated_at = $8, upload = NULL, upload_until = NULL,
+                               revision = revision + 1
+             WHERE id = $1 AND upload = $2 AND status = 'saving'",
+            args![
+                id,
+                upload,
+                data.size,
+                data.virtual_size,
+                &data.checksum,
+                &data.os_hash_algo,
+                &data.os_hash_value,
+                now
+            ],
+        )
+        .await
+        .map_err(lost)?;
+    if finished == 0 {
+        return Ok(None);
+    }
+    tx.execute("INSERT INTO image_locations (image_id, url) VALUES ($1, $2)", args![id, &data.location])
+        .await
+        .map_err(lost)?;
+    record(&mut tx, id, now, "image.active", request.as_str()).await.map_err(lost)?;
+    tx.commit().await.map_err(lost)?;
+    reread(store, id).await.map(Some)
+}
+
+pub(crate) async fn upload_abort(store: &Store, id: ImageId, upload: &str, why: &str) -> Result<(), RegistryError> {
+    let now = store.now();
+    let mut tx = store.db.begin().await.map_err(lost)?;
+    let aborted = tx
+        .execute(
+            "UPDATE images SET status = 'queued', size = NULL, virtual_size = NULL, upload = NULL, upload_until = NULL,
+                               updated_at = $3, revision = revision + 1
+             WHERE id = $1 AND upload = $2 AND status = 'saving'",
+            args![id, upload, now],
+        )
+        .await
+        .map_err(lost)?;
+    if aborted > 0 {
+        record(&mut tx, id, now, "image.upload_failed", why).await.map_err(lost)?;
+    }
+    tx.commit().await.map_err(lost)
+}
+
+pub(crate) async fn uploads_expire(store: &Store, now: Timestamp) -> Result<Vec<LostUpload>, RegistryError> {
+    // a look first: nearly always there is nothing to write
+    let (due,): (i64,) = store
+        .db
+        .fetch_one("SELECT COUNT(*) FROM images WHERE status = 'saving' AND upload_until < $1", args![now])
+        .await
+        .map_err(lost)?;
+    if due == 0 {
+        return Ok(Vec::new());
+    }
+    let mut tx = store.db.begin().await.map_err(lost)?;
+    // the name stays, to be returned; it means nothing while the image is not being saved
+    let rows: Vec<(String, String)> = tx
+        .fetch_all(
+            "UPDATE images SET status = 'queued', size = NULL, virtual_size = NULL, upload_until = NULL,
+                               updated_at = $1, revision = revision + 1
+             WHERE status = 'saving' AND upload_until < $1 RETURNING id, upload",
+            args![now],
+        )
+        .await
+        .map_err(lost)?;
+    let mut expired = Vec::new();
+    for (id, upload) in rows {
+        let id = image_id(&id)?;
+        record(&mut tx, id, now, "image.upload_failed", "its uploader is gone").await.map_err(lost)?;
+        expired.push(LostUpload { id, upload });
+    }
+    tx.commit().await.map_err(lost)?;
+    Ok(expired)
+}
