@@ -88,6 +88,8 @@ CREATE INDEX aggregate_hosts_host ON aggregate_hosts (host);
 
 CREATE TABLE server_groups (
     uuid TEXT PRIMARY KEY,
+    -- in the order of creation: lists are sorted by it
+    id BIGINT NOT NULL UNIQUE,
     project_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -113,6 +115,8 @@ CREATE TABLE instances (
     progress BIGINT NOT NULL,
     vcpus BIGINT NOT NULL,
     ram_mib BIGINT NOT NULL,
+    -- root and ephemeral disks together: what hypervisors and usage reports sum up
+    disk_gib BIGINT NOT NULL,
     flavor_id TEXT NOT NULL,
     -- JSON of FlavorSpec, as it was at create
     flavor TEXT NOT NULL,

@@ -7,11 +7,16 @@ pub mod aggregates;
 pub mod assignments;
 pub mod flavors;
 pub mod hosts;
+pub mod hypervisors;
 pub mod instance_actions;
+pub mod instance_moves;
 pub mod instances;
 pub mod keypairs;
+pub mod quota_limits;
 pub mod quotas;
 pub mod server_groups;
+pub mod services;
+pub mod usages;
 
 use base::{Clock, Timestamp};
 use platform_db::Db;
