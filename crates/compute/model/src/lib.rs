@@ -2,8 +2,12 @@
 //!
 //! Pure: no tokio, no HTTP, no SQL. The traits here are where the parts of compute meet.
 
+pub mod actions;
 pub mod assignment;
 pub mod driver;
+pub mod hostname;
+pub mod image_fit;
+pub mod quota;
 pub mod spec;
 pub mod states;
 pub mod work;

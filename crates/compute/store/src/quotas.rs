@@ -1,1 +1,74 @@
-//! `quotas`
+//! `quota_usage`: what each project uses of instances, cores and ram (MiB), changed in the transaction that changes the
+//! servers. What it may use is in [`crate::quota_limits`].
+
+use crate::quota_limits::Limits;
+use compute_model::quota::{Amounts, OverQuota, within};
+use platform_db::{DbError, Tx, args};
+
+/// Why a claim was not made. The transaction must be dropped then: that is what undoes it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    #[error(transparent)]
+    Over(#[from] OverQuota),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// What limits say about the three amounts that servers use.
+pub fn amounts_of(limits: &Limits) -> Amounts {
+    Amounts { instances: limits.get("instances"), cores: limits.get("cores"), ram: limits.get("ram") }
+}
+
+/// Adds `wanted` to what the project uses and looks whether it is still within `allowed`. One statement. On PostgreSQL
+/// the rows' locks make claims of one project wait for each other, so two cannot take the same last core.
+pub async fn usage_claim(tx: &mut Tx, project: &str, wanted: Amounts, allowed: Amounts) -> Result<(), ClaimError> {
+    let rows: Vec<(String, i64)> = tx
+        .fetch_all(
+            "INSERT INTO quota_usage (project_id, resource, in_use)
+             VALUES ($1, 'cores', $2), ($1, 'instances', $3), ($1, 'ram', $4)
+             ON CONFLICT (project_id, resource) DO UPDATE SET in_use = quota_usage.in_use + excluded.in_use
+             RETURNING resource, in_use",
+            args![project, wanted.cores, wanted.instances, wanted.ram],
+        )
+        .await?;
+    let now = |resource: &str| rows.iter().find(|(r, _)| r == resource).map_or(0, |(_, n)| *n);
+    let before = Amounts {
+        instances: now("instances") - wanted.instances,
+        cores: now("cores") - wanted.cores,
+        ram: now("ram") - wanted.ram,
+    };
+    Ok(within(before, wanted, allowed)?)
+}
+
+/// Holds a user to limits of his own, by counting his servers in the project.
+pub async fn usage_check_user(
+    tx: &mut Tx,
+    project: &str,
+    user: &str,
+    wanted: Amounts,
+    allowed: Amounts,
+) -> Result<(), ClaimError> {
+    let (instances, cores, ram): (i64, i64, i64) = tx
+        .fetch_one(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(vcpus), 0) AS BIGINT), CAST(COALESCE(SUM(ram_mib), 0) AS BIGINT)
+             FROM instances WHERE project_id = $1 AND user_id = $2 AND deleted_at IS NULL",
+            args![project, user],
+        )
+        .await?;
+    Ok(within(Amounts { instances, cores, ram }, wanted, allowed)?)
+}
+
+/// Gives back what servers used. Never goes below zero: a counter that is too low is better than a server that cannot
+/// be deleted.
+pub async fn usage_release(tx: &mut Tx, project: &str, instances: i64, cores: i64, ram: i64) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE quota_usage SET in_use = CASE
+             WHEN resource = 'instances' AND in_use > $2 THEN in_use - $2
+             WHEN resource = 'cores' AND in_use > $3 THEN in_use - $3
+             WHEN resource = 'ram' AND in_use > $4 THEN in_use - $4 ELSE 0 END
+         WHERE project_id = $1 AND resource IN ('instances', 'cores', 'ram')",
+        args![project, instances, cores, ram],
+    )
+    .await?;
+    Ok(())
+}
