@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 
 use crate::command::run;
 use crate::packages::{self, Package, only_file};
@@ -157,7 +158,7 @@ pub fn build(options: &Options, progress: &mut dyn Progress) -> Result<Guest> {
     packages::download(&packages, &debs)?;
 
     progress.begin(Step::Unpack);
-    let work = tempfile::Builder::new().prefix("build-").tempdir_in(cache)?;
+    let work = work_folder(cache)?;
     let root = work.path().join("root");
     packages::unpack(&packages, &debs, &root)?;
 
@@ -168,6 +169,18 @@ pub fn build(options: &Options, progress: &mut dyn Progress) -> Result<Guest> {
     // Renamed as one, so that a folder under its final name is always complete.
     fs::rename(&products, &folder)?;
     Ok(guest)
+}
+
+/// An empty folder for this build, in place of those that killed builds have left. The caller holds the lock.
+fn work_folder(cache: &Path) -> Result<TempDir> {
+    const PREFIX: &str = "build-";
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(tempfile::Builder::new().prefix(PREFIX).tempdir_in(cache)?)
 }
 
 /// The packages' versions, asked of apt only when its lists have changed since the last time.
@@ -299,6 +312,16 @@ mod tests {
         assert_eq!(recall(&text, "state1").unwrap()[1], package("p1", "p1_1_amd64.deb"));
         assert_eq!(recall(&text, "state2"), None);
         assert_eq!(recall("state1\np0 p0_1_amd64.deb\n", "state1"), None, "written in part");
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_swept_up() {
+        let cache = tempfile::tempdir().unwrap();
+        let left = cache.path().join("build-dead/root");
+        fs::create_dir_all(&left).unwrap();
+        fs::create_dir(cache.path().join("guest-finished")).unwrap();
+        let work = work_folder(cache.path()).unwrap();
+        assert!(work.path().exists() && !left.exists() && cache.path().join("guest-finished").exists());
     }
 
     #[test]
