@@ -1,1 +1,57 @@
-fn main() {}
+//! `skyiron`: a whole cloud in one binary, or the roles of a large one. Reads configuration, starts the chosen roles,
+//! and holds the operator's commands. No service's logic lives here.
+
+mod client;
+mod cloud;
+mod commands;
+mod config;
+mod data;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "skyiron", version, about = "A private cloud for virtual machines that speaks OpenStack's APIs")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts a whole cloud in this process and serves until SIGTERM or Ctrl-C. Guests outlive it.
+    Up(commands::up::Options),
+    /// Starts chosen roles only.
+    Serve(commands::serve::Options),
+    /// Like `up`; then imports the tiny guest image, boots a server and follows its console.
+    Demo(commands::demo::Options),
+    /// Prints what a shell needs to reach the cloud: eval "$(skyiron openrc)".
+    Openrc(commands::openrc::Options),
+    /// Says whether the cloud answers, and what is in it.
+    Status(commands::status::Options),
+    /// The tiny guest image.
+    #[command(subcommand)]
+    Guest(commands::guest::Command),
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(commands::config::Command),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(o) => commands::up::run(o),
+        Command::Serve(o) => commands::serve::run(o),
+        Command::Demo(o) => commands::demo::run(o),
+        Command::Openrc(o) => commands::openrc::run(&o),
+        Command::Status(o) => commands::status::run(&o),
+        Command::Guest(c) => commands::guest::run(c),
+        Command::Config(c) => commands::config::run(&c),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("skyiron: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

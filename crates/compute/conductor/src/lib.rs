@@ -1,1 +1,173 @@
+//! The conductor: long work on servers, and the only way from a compute host to the database.
+//!
+//! It has two faces. To the hosts it serves three calls on the bus: *register*, *fetch* and *report*
+//! ([`compute_model::assignment`]). To the database it is the set of flows that the engine drives: [`flows`]. A report is
+//! taken in one transaction with what it means for the server, so that no worker needs to wake up for the usual case.
+//!
+//! Any number of conductors may run on one database; none of them holds state that matters.
 
+pub mod flows;
+mod hosts;
+mod register;
+mod reports;
+mod schedule;
+mod wishes;
+
+pub use hosts::HostView;
+
+use base::{Clock, HostName, Timestamp};
+use compute_model::assignment::{Fetch, Fetched, Register, Report, subject};
+use compute_store::Store;
+use placement::Placement;
+use platform_bus::{Bus, Subscription, serve};
+use platform_db::Tx;
+use platform_engine::Flow;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+#[derive(Clone, Debug)]
+pub struct ConductorSettings {
+    /// A host that has not asked for work for this long is down. 60 s: Nova's `service_down_time`.
+    pub service_down_time: Duration,
+    /// How long one host may take to build a server before its attempt counts as lost.
+    pub build_timeout: Duration,
+    /// How long a host may take for a power action or a removal.
+    pub action_timeout: Duration,
+    /// Hosts tried for one server. 3: Nova's `[scheduler] max_attempts`.
+    pub max_attempts: usize,
+    /// Inventory: VCPU 4.0, MEMORY_MB 1.0, DISK_GB 1.0 are Nova's `initial_*_allocation_ratio`.
+    pub cpu_allocation_ratio: f64,
+    pub ram_allocation_ratio: f64,
+    pub disk_allocation_ratio: f64,
+    /// MiB kept for the host itself. 512: Nova's `reserved_host_memory_mb`.
+    pub reserved_host_memory: u64,
+    /// Nova's `[filter_scheduler]`.
+    pub scheduler: compute_scheduler::Config,
+    /// Name under which this process shows in `os-services`.
+    pub host: String,
+}
+
+impl Default for ConductorSettings {
+    fn default() -> Self {
+        Self {
+            service_down_time: Duration::from_secs(60),
+            build_timeout: Duration::from_secs(600),
+            action_timeout: Duration::from_secs(180),
+            max_attempts: 3,
+            cpu_allocation_ratio: 4.0,
+            ram_allocation_ratio: 1.0,
+            disk_allocation_ratio: 1.0,
+            reserved_host_memory: 512,
+            scheduler: compute_scheduler::Config::default(),
+            host: "localhost".to_owned(),
+        }
+    }
+}
+
+/// What all of the conductor's parts share.
+pub struct Conductor {
+    pub(crate) store: Store,
+    pub(crate) placement: Placement,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: ConductorSettings,
+    pub(crate) view: HostView,
+    /// Hosts that have fetched since the last time this was written down.
+    seen: Mutex<HashSet<HostName>>,
+}
+
+/// How often it is written down which hosts have asked for work. Far below any sensible `service_down_time`.
+const SEEN_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Conductor {
+    pub fn new(
+        store: Store,
+        placement: Placement,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        settings: ConductorSettings,
+    ) -> Arc<Self> {
+        let view = HostView::new(store.clone(), clock.clone(), settings.service_down_time);
+        Arc::new(Self { store, placement, bus, clock, settings, view, seen: Mutex::new(HashSet::new()) })
+    }
+
+    /// The flows the engine must drive.
+    pub fn flows(self: &Arc<Self>) -> Vec<Arc<dyn Flow>> {
+        vec![
+            Arc::new(flows::Build(self.clone())),
+            Arc::new(flows::Delete(self.clone())),
+            Arc::new(flows::Power(self.clone())),
+        ]
+    }
+
+    /// Answers the hosts until the subscriptions are dropped.
+    pub fn serve(self: &Arc<Self>) -> Vec<Subscription> {
+        let (a, b, c) = (self.clone(), self.clone(), self.clone());
+        let bus = &*self.bus;
+        vec![
+            serve(bus, subject::FETCH, move |q: Fetch| {
+                let me = a.clone();
+                async move { me.fetch(q).await }
+            }),
+            serve(bus, subject::REPORT, move |q: Report| {
+                let me = b.clone();
+                async move { me.report(q).await }
+            }),
+            serve(bus, subject::REGISTER, move |q: Register| {
+                let me = c.clone();
+                async move { me.register(q).await }
+            }),
+        ]
+    }
+
+    /// Writes down which hosts live, until `stop`.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SEEN_INTERVAL) => {}
+                _ = stop.wait_for(|s| *s) => return,
+            }
+            if let Err(error) = self.write_seen().await {
+                tracing::warn!(%error, "cannot write down which hosts live");
+            }
+        }
+    }
+
+    async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
+        let (assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
+        Ok(Fetched { assignments, reported })
+    }
+
+    async fn write_seen(&self) -> Result<(), platform_db::DbError> {
+        let hosts: Vec<HostName> = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.drain().collect()
+        };
+        let now = self.now();
+        let mut tx = self.store.db().begin_relaxed().await?;
+        compute_store::hosts::hosts_seen(&mut tx, now, &hosts).await?;
+        for binary in ["nova-conductor", "nova-scheduler"] {
+            compute_store::hosts::service_ensure(&mut tx, now, &self.settings.host, binary).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Has the host look for work once this is committed.
+    pub(crate) fn wake_on_commit(&self, tx: &mut Tx, host: &str) {
+        let (bus, subject) = (self.bus.clone(), subject::wake(host));
+        tx.on_commit(move || bus.hint(&subject));
+    }
+
+    /// Tells placement's view once this is committed.
+    pub(crate) fn touch_on_commit(&self, tx: &mut Tx, providers: Vec<base::ProviderId>) {
+        let placement = self.placement.clone();
+        tx.on_commit(move || placement.touched(providers));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -193,7 +193,13 @@ impl Store {
 
     /// The zone of every host that is in one. A host that is not here is in the default zone.
     pub async fn host_zones(&self) -> Result<HashMap<String, String>, DbError> {
-        let rows = self.hosts_aggregates().await?;
+        let rows: Vec<(String, String)> = self
+            .db()
+            .fetch_all(
+                "SELECT h.host, a.metadata FROM aggregate_hosts h JOIN aggregates a ON a.id = h.aggregate_id",
+                args![],
+            )
+            .await?;
         Ok(rows.into_iter().filter_map(|(host, metadata)| Some((host, zone_of(&metadata)?))).collect())
     }
 }

@@ -1,1 +1,128 @@
-//! `assignments`: what each host should do about an instance.
+//! `assignments`: what each host should do about an instance, at most one row an instance.
+//!
+//! The generation is the fence between conductor and host: whatever changes the want raises it, and a report counts only
+//! for the newest one.
+
+use crate::Store;
+use crate::instances::{Instance, json};
+use base::{HostName, InstanceId, Timestamp};
+use compute_model::assignment::{Assignment, Want};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
+use std::collections::HashMap;
+
+#[derive(Debug, FromRow)]
+struct Row {
+    instance: String,
+    host: String,
+    generation: i64,
+    reported: i64,
+    want: String,
+    deadline: i64,
+}
+
+/// What a host has just answered for.
+#[derive(Debug, FromRow)]
+pub struct Answered {
+    pub operation: String,
+    pub host: String,
+}
+
+/// Tells the host what to do next, under a new generation.
+pub async fn assignment_put(
+    tx: &mut Tx,
+    instance: InstanceId,
+    host: &str,
+    want: &Want,
+    operation: base::OperationId,
+    deadline: Timestamp,
+) -> Result<(), DbError> {
+    let want = serde_json::to_string(want).unwrap_or_default();
+    tx.execute(
+        "INSERT INTO assignments (instance, host, generation, reported, want, operation, deadline)
+         VALUES ($1, $2, 1, 0, $3, $4, $5)
+         ON CONFLICT (instance) DO UPDATE SET host = $2, generation = assignments.generation + 1, want = $3,
+                operation = $4, deadline = $5",
+        args![instance, host, want, operation, deadline],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes note of a report. `None`: it is of an older generation, of another host, or was taken note of before.
+pub async fn assignment_answered(
+    tx: &mut Tx,
+    instance: InstanceId,
+    host: &HostName,
+    generation: u64,
+) -> Result<Option<Answered>, DbError> {
+    tx.fetch_optional(
+        "UPDATE assignments SET reported = $3
+         WHERE instance = $1 AND host = $2 AND generation = $3 AND reported < $3 RETURNING operation, host",
+        args![instance, host, generation],
+    )
+    .await
+}
+
+/// The host has no more to do with the instance.
+pub async fn assignment_drop(tx: &mut Tx, instance: InstanceId) -> Result<(), DbError> {
+    tx.execute("DELETE FROM assignments WHERE instance = $1", args![instance]).await?;
+    Ok(())
+}
+
+impl Store {
+    /// The (generation, operation) the instance stands at, if a host has to do with it.
+    pub async fn assignment_find(&self, instance: InstanceId) -> Result<Option<(i64, i64, String)>, DbError> {
+        self.db()
+            .fetch_optional(
+                "SELECT generation, reported, operation FROM assignments WHERE instance = $1",
+                args![instance],
+            )
+            .await
+    }
+
+    /// What these hosts should do: only what is not reported yet, or everything. Two statements however many there are.
+    /// Beside the assignments: the generation each instance has been reported at.
+    pub async fn assignments_of(
+        &self,
+        hosts: &[HostName],
+        all: bool,
+    ) -> Result<(Vec<Assignment>, Vec<(InstanceId, u64)>), DbError> {
+        let mut rows: Vec<Row> = Vec::new();
+        for chunk in hosts.chunks(1000) {
+            let mut q =
+                SqlBuilder::new("SELECT instance, host, generation, reported, want, deadline FROM assignments WHERE ");
+            if !all {
+                q.push("reported < generation AND ");
+            }
+            q.push("host IN ").bind_list(chunk);
+            let (sql, values) = q.finish();
+            rows.extend(self.db().fetch_all::<Row>(sql, values).await?);
+        }
+        let mut instances: HashMap<String, Instance> = HashMap::with_capacity(rows.len());
+        for chunk in rows.chunks(1000) {
+            let mut q = SqlBuilder::new("SELECT * FROM instances WHERE uuid IN ");
+            q.bind_list(chunk.iter().map(|r| &r.instance));
+            let (sql, values) = q.finish();
+            let found: Vec<Instance> = self.db().fetch_all(sql, values).await?;
+            instances.extend(found.into_iter().map(|i| (i.uuid.clone(), i)));
+        }
+        let mut reported = Vec::new();
+        let mut assignments = Vec::new();
+        for row in rows {
+            let spec = instances.get(&row.instance).and_then(Instance::spec);
+            let (Some(spec), Some(want)) = (spec, json::<Want>("want", &row.want)) else { continue };
+            if row.reported > 0 {
+                reported.push((spec.id, row.reported.unsigned_abs()));
+            }
+            assignments.push(Assignment {
+                host: HostName(row.host),
+                instance: spec.id,
+                generation: row.generation.unsigned_abs(),
+                want,
+                spec,
+                deadline: Timestamp(row.deadline),
+            });
+        }
+        Ok((assignments, reported))
+    }
+}

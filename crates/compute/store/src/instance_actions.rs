@@ -83,8 +83,11 @@ pub async fn event_add(
         args![id, action_id, event, host, began, finished, result, details],
     )
     .await?;
-    tx.execute("UPDATE instance_actions SET updated_at = $2 WHERE id = $1", args![action_id, finished.unwrap_or(began)])
-        .await?;
+    tx.execute(
+        "UPDATE instance_actions SET updated_at = $2 WHERE id = $1",
+        args![action_id, finished.unwrap_or(began)],
+    )
+    .await?;
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use crate::Store;
 use base::{HostName, InstanceId, ProjectId, Timestamp, UserId};
+use compute_model::actions::Standing;
 use compute_model::spec::{FlavorSpec, ImageSpec, InjectedFile, InstanceSpec, KeypairSpec};
-use platform_db::{DbError, FromRow, Tx, args};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, Value, args};
 use serde::de::DeserializeOwned;
 
 /// One server as it is stored. JSON columns are decoded by the methods.
@@ -23,6 +24,8 @@ pub struct Instance {
     pub progress: i64,
     pub vcpus: i64,
     pub ram_mib: i64,
+    /// Root and ephemeral disks together.
+    pub disk_gib: i64,
     pub flavor_id: String,
     pub flavor: String,
     pub image: Option<String>,
@@ -83,6 +86,21 @@ impl Instance {
         json("metadata", &self.metadata).unwrap_or_default()
     }
 
+    pub fn tags(&self) -> Vec<String> {
+        json("tags", &self.tags).unwrap_or_default()
+    }
+    /// What decides whether something may be done to it.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            id: self.id(),
+            vm_state: &self.vm_state,
+            task_state: self.task_state.as_deref(),
+            launched: self.launched_at.is_some(),
+            has_host: self.host.is_some(),
+            locked: self.locked_by.is_some(),
+        }
+    }
+
     /// All that a host needs to build it. `None` only if the row was damaged.
     pub fn spec(&self) -> Option<InstanceSpec> {
         Some(InstanceSpec {
@@ -112,7 +130,32 @@ pub async fn instance_get(tx: &mut Tx, id: InstanceId) -> Result<Option<Instance
     tx.fetch_optional("SELECT * FROM instances WHERE uuid = $1", args![id]).await
 }
 
+/// A server with what is known of its host's service: what one server's view needs, in one row.
+#[derive(Clone, Debug, FromRow)]
+pub struct InstanceRow {
+    #[sqlx(flatten)]
+    pub instance: Instance,
+    /// All three are null while it has no host.
+    pub service_disabled: Option<bool>,
+    pub service_forced_down: Option<bool>,
+    pub service_last_seen: Option<i64>,
+}
+
+/// To be followed by conditions.
+pub(crate) const ROWS: &str =
+    "SELECT i.*, s.disabled AS service_disabled, s.forced_down AS service_forced_down, s.last_seen AS service_last_seen
+     FROM instances i LEFT JOIN compute_services s ON s.host = i.host AND s.\"binary\" = 'nova-compute' ";
+
 impl Store {
+    /// A server that is not deleted, with its host's service. One statement.
+    pub async fn instance_row(&self, id: InstanceId) -> Result<Option<InstanceRow>, DbError> {
+        const SQL: &str = "SELECT i.*, s.disabled AS service_disabled, s.forced_down AS service_forced_down,
+                    s.last_seen AS service_last_seen
+             FROM instances i LEFT JOIN compute_services s ON s.host = i.host AND s.\"binary\" = 'nova-compute'
+             WHERE i.uuid = $1 AND i.deleted_at IS NULL";
+        self.db().fetch_optional(SQL, args![id]).await
+    }
+
     /// The server, deleted ones too.
     pub async fn instance_fetch(&self, id: InstanceId) -> Result<Option<Instance>, DbError> {
         self.db().fetch_optional("SELECT * FROM instances WHERE uuid = $1", args![id]).await
@@ -137,4 +180,88 @@ pub async fn instance_place(
         )
         .await?;
     Ok(n == 1)
+}
+
+/// Every column, in the order of [`values`].
+const COLUMNS: &str = "uuid, project_id, user_id, name, description, hostname, host, node, vm_state, task_state, power_state,
+    progress, vcpus, ram_mib, disk_gib, flavor_id, flavor, image, image_id, key_name, keypair, user_data, metadata,
+    system_metadata, tags, files, config_drive, admin_pass, availability_zone, pinned_availability_zone, requested_host,
+    requested_node, scheduler_hints, server_group, launch_index, reservation_id, root_device_name, access_ip_v4,
+    access_ip_v6, disk_config, trusted_certificates, locked_by, locked_reason, fault, created_at, updated_at, launched_at,
+    terminated_at, deleted_at";
+
+fn values(i: Instance) -> Vec<Value> {
+    args![
+        i.uuid,
+        i.project_id,
+        i.user_id,
+        i.name,
+        i.description,
+        i.hostname,
+        i.host,
+        i.node,
+        i.vm_state,
+        i.task_state,
+        i.power_state,
+        i.progress,
+        i.vcpus,
+        i.ram_mib,
+        i.disk_gib,
+        i.flavor_id,
+        i.flavor,
+        i.image,
+        i.image_id,
+        i.key_name,
+        i.keypair,
+        i.user_data,
+        i.metadata,
+        i.system_metadata,
+        i.tags,
+        i.files,
+        i.config_drive,
+        i.admin_pass,
+        i.availability_zone,
+        i.pinned_availability_zone,
+        i.requested_host,
+        i.requested_node,
+        i.scheduler_hints,
+        i.server_group,
+        i.launch_index,
+        i.reservation_id,
+        i.root_device_name,
+        i.access_ip_v4,
+        i.access_ip_v6,
+        i.disk_config,
+        i.trusted_certificates,
+        i.locked_by,
+        i.locked_reason,
+        i.fault,
+        i.created_at,
+        i.updated_at,
+        i.launched_at,
+        i.terminated_at,
+        i.deleted_at,
+    ]
+}
+
+/// Servers a statement: SQLite takes 32,766 values, a server has 49.
+const PER_INSERT: usize = 100;
+
+/// Adds servers, many in one statement.
+pub async fn instances_insert(tx: &mut Tx, mut instances: Vec<Instance>) -> Result<(), DbError> {
+    while !instances.is_empty() {
+        let rest = instances.split_off(instances.len().min(PER_INSERT));
+        let mut q = SqlBuilder::new("INSERT INTO instances (");
+        q.push(COLUMNS).push(") VALUES ");
+        for (n, instance) in instances.into_iter().enumerate() {
+            if n > 0 {
+                q.push(", ");
+            }
+            q.bind_list(values(instance));
+        }
+        let (sql, values) = q.finish();
+        tx.execute(sql, values).await?;
+        instances = rest;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use sqlx::{Postgres, SqlSafeStr};
 pub struct Tx {
     db: Db,
     inner: Kind,
+    committed: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 enum Kind {
@@ -37,7 +38,7 @@ impl Tx {
                 Kind::Postgres(t)
             }
         };
-        Ok(Self { db: db.clone(), inner })
+        Ok(Self { db: db.clone(), inner, committed: Vec::new() })
     }
 
     /// Rows changed.
@@ -79,12 +80,19 @@ impl Tx {
         Ok(id)
     }
 
+    /// What to do once this is committed, and only then: a hint to who waits for it, a cache to tell. Must be quick.
+    pub fn on_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.committed.push(Box::new(then));
+    }
+
     /// Returns when the transaction is stored as durably as it was begun.
     pub async fn commit(self) -> Result<(), DbError> {
         match self.inner {
-            Kind::Sqlite(turn) => turn.commit().await,
-            Kind::Postgres(t) => t.commit().await.map_err(DbError::from),
+            Kind::Sqlite(turn) => turn.commit().await?,
+            Kind::Postgres(t) => t.commit().await?,
         }
+        self.committed.into_iter().for_each(|then| then());
+        Ok(())
     }
 
     /// Several statements without parameters: migrations only.

@@ -16,8 +16,6 @@ pub struct Step {
     /// Replaces the operation's data.
     pub data: Option<Value>,
     pub effect: Option<Effect>,
-    /// Subjects to hint at once this is committed.
-    pub hints: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +35,7 @@ pub enum Next {
 
 impl Step {
     pub fn new(next: Next) -> Self {
-        Self { next, data: None, effect: None, hints: Vec::new() }
+        Self { next, data: None, effect: None }
     }
     pub fn data(self, data: Value) -> Self {
         Self { data: Some(data), ..self }
@@ -47,10 +45,6 @@ impl Step {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<(), StepError>> + Send + 'static,
     {
         Self { effect: Some(Box::new(f)), ..self }
-    }
-    pub fn hint(mut self, subject: String) -> Self {
-        self.hints.push(subject);
-        self
     }
 }
 

@@ -118,13 +118,17 @@ pub async fn resume(
     Ok(changed == 1)
 }
 
-/// The running operations about a subject: (id, kind, step), oldest first.
-pub async fn running_for(tx: &mut Tx, subject: &str) -> Result<Vec<(String, String, String)>, DbError> {
-    tx.fetch_all(
-        "SELECT id, kind, step FROM operations WHERE subject = $1 AND state = 'running' ORDER BY created_at, id",
-        args![subject],
-    )
-    .await
+/// Kind and data of an operation, while it runs.
+pub async fn find_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value)>, DbError> {
+    let row: Option<(String, String)> =
+        tx.fetch_optional("SELECT kind, data FROM operations WHERE id = $1 AND state = 'running'", args![id]).await?;
+    Ok(row.map(|(kind, data)| (kind, serde_json::from_str(&data).unwrap_or_default())))
+}
+
+/// Says anew what a running operation waits for, for a person to read.
+pub async fn say_waiting(tx: &mut Tx, id: &str, why: &str) -> Result<(), DbError> {
+    tx.execute("UPDATE operations SET waiting_for = $2 WHERE id = $1 AND state = 'running'", args![id, why]).await?;
+    Ok(())
 }
 
 /// Ends whatever else still runs for a subject, in the transaction of what takes its place (a delete). Their workers'

@@ -206,9 +206,6 @@ impl Engine {
             effect(&mut tx).await?;
         }
         tx.commit().await?;
-        for subject in &step.hints {
-            self.bus.hint(subject);
-        }
         Ok(match step.next {
             Next::Move(s) => Some(Operation { step: s.to_owned(), data: data.clone(), attempts: 0, ..op.clone() }),
             _ => None,

@@ -1,0 +1,34 @@
+//! `skyiron serve ROLE…`: chosen roles in this process.
+
+use super::up::{runtime, until_told_to_stop};
+use crate::cloud::{Cloud, Role, Roles};
+use crate::config;
+use crate::data::DataDir;
+use anyhow::Result;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The roles to start.
+    #[arg(required = true, value_enum)]
+    roles: Vec<Role>,
+    #[arg(long)]
+    config: PathBuf,
+    /// Keys, images and guests of this host.
+    #[arg(long, env = "SKYIRON_DATA", default_value_os_t = DataDir::default_path())]
+    data: PathBuf,
+}
+
+pub fn run(o: Options) -> Result<()> {
+    let config = config::load(&o.config)?;
+    platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
+    let roles = Roles::chosen(&o.roles)?;
+    runtime()?.block_on(async {
+        let cloud = Cloud::start(DataDir::open(&o.data)?, config, roles).await?;
+        cloud.ready().await;
+        println!("{}", cloud.url);
+        until_told_to_stop().await?;
+        cloud.stop().await;
+        Ok(())
+    })
+}

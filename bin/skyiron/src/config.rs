@@ -1,0 +1,271 @@
+//! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
+
+use anyhow::{Context, Result, bail};
+use platform_telemetry::LogFormat;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub cloud: Cloud,
+    pub database: Database,
+    pub identity: Identity,
+    pub image: Image,
+    pub compute: Compute,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cloud {
+    pub listen: String,
+    pub public_url: String,
+    pub region: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    pub url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    pub token_ttl_secs: u64,
+    pub policy_file: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Image {
+    pub store_dir: String,
+    pub size_cap_bytes: u64,
+    pub policy_file: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Compute {
+    pub host: String,
+    pub fake_hosts: u32,
+    pub fake_delay_ms: u64,
+    pub accelerator: Accelerator,
+    pub guest_user: String,
+    pub service_down_secs: u64,
+    pub build_timeout_secs: u64,
+    pub action_timeout_secs: u64,
+    pub max_attempts: u32,
+    pub cpu_allocation_ratio: f64,
+    pub ram_allocation_ratio: f64,
+    pub disk_allocation_ratio: f64,
+    pub reserved_host_memory_mib: u64,
+    pub default_availability_zone: String,
+    pub policy_file: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accelerator {
+    #[default]
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8700".into(), public_url: String::new(), region: "RegionOne".into() }
+    }
+}
+impl Default for Identity {
+    fn default() -> Self {
+        Self { token_ttl_secs: 3600, policy_file: String::new() }
+    }
+}
+impl Default for Image {
+    fn default() -> Self {
+        Self { store_dir: String::new(), size_cap_bytes: 1 << 40, policy_file: String::new() }
+    }
+}
+impl Default for Compute {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            fake_hosts: 0,
+            fake_delay_ms: 0,
+            accelerator: Accelerator::Auto,
+            guest_user: String::new(),
+            service_down_secs: 60,
+            build_timeout_secs: 600,
+            action_timeout_secs: 180,
+            max_attempts: 3,
+            cpu_allocation_ratio: 4.0,
+            ram_allocation_ratio: 1.0,
+            disk_allocation_ratio: 1.0,
+            reserved_host_memory_mib: 512,
+            default_availability_zone: "nova".into(),
+            policy_file: String::new(),
+        }
+    }
+}
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// What every key means, in the order of the file. A test holds this list to the types above.
+const KEYS: &[(&str, &str)] = &[
+    ("cloud.listen", "Address and port of the listener that serves everything."),
+    ("cloud.public_url", "How clients reach it, for the catalog: http://cloud.example:8700. Empty: from `listen`."),
+    ("cloud.region", "The region's name in the catalog."),
+    ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
+    ("identity.token_ttl_secs", "How long a token lives, in seconds."),
+    ("identity.policy_file", "policy.yaml with rules that differ from Keystone's defaults. Empty: none."),
+    ("image.store_dir", "Where image data is kept. Empty: images/ in the data folder."),
+    ("image.size_cap_bytes", "Largest image that may be uploaded."),
+    ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
+    ("compute.host", "This host's name in the cloud. Empty: what the system is called."),
+    ("compute.fake_hosts", "Simulated hosts beside, or with QEMU missing instead of, the real one. For tests and scale."),
+    ("compute.fake_delay_ms", "How long each action of a simulated host takes."),
+    ("compute.accelerator", "auto: KVM where the processor and /dev/kvm offer it, else tcg. Or: kvm, tcg."),
+    ("compute.guest_user", "Unprivileged user that QEMU runs as. Empty: `skyiron` if there is one, else `nobody`."),
+    ("compute.service_down_secs", "A host that has not asked for work for so long is down."),
+    ("compute.build_timeout_secs", "How long one host may take to build a server."),
+    ("compute.action_timeout_secs", "How long a host may take for a power action or a removal."),
+    ("compute.max_attempts", "Hosts tried for one server."),
+    ("compute.cpu_allocation_ratio", "How many virtual processors a host gives out for each real one."),
+    ("compute.ram_allocation_ratio", "The same for memory."),
+    ("compute.disk_allocation_ratio", "The same for disk."),
+    ("compute.reserved_host_memory_mib", "Memory kept for the host itself, in MiB."),
+    ("compute.default_availability_zone", "The zone of hosts that no aggregate puts into one."),
+    ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
+    ("log.filter", "info, debug, or by role: info,compute_agent=debug. RUST_LOG wins over it."),
+    ("log.format", "text or json."),
+];
+
+/// The whole file with every default, each key under its meaning.
+pub fn reference() -> Result<String> {
+    let defaults = toml::Table::try_from(Config::default()).context("the defaults")?;
+    let mut text = String::from("# Every key of skyiron's configuration, with its default.\n");
+    let mut section = "";
+    for (path, meaning) in KEYS {
+        let (of, key) = path.split_once('.').context("a key has a section")?;
+        if of != section {
+            text.push_str(&format!("\n[{of}]\n"));
+            section = of;
+        }
+        let value = defaults.get(of).and_then(|s| s.get(key)).context("every key has a default")?;
+        text.push_str(&format!("# {meaning}\n{key} = {value}\n"));
+    }
+    Ok(text)
+}
+
+/// Reads and checks a file.
+pub fn load(path: &Path) -> Result<Config> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("configuration {}", path.display()))?;
+    parse(&text).with_context(|| format!("configuration {}", path.display()))
+}
+
+fn parse(text: &str) -> Result<Config> {
+    let table: toml::Table = text.parse().context("not TOML")?;
+    for (section, content) in &table {
+        let Some(keys) = content.as_table() else {
+            bail!("unknown key {section:?}; {}", nearest(section));
+        };
+        if !KEYS.iter().any(|(k, _)| k.split_once('.').is_some_and(|(s, _)| s == section)) {
+            bail!("unknown section [{section}]; {}", nearest(section));
+        }
+        for key in keys.keys() {
+            let path = format!("{section}.{key}");
+            if !KEYS.iter().any(|(k, _)| *k == path) {
+                bail!("unknown key {path:?}; {}", nearest(&path));
+            }
+        }
+    }
+    let config: Config = table.try_into().context("a value has the wrong type")?;
+    check(&config)?;
+    Ok(config)
+}
+
+fn check(c: &Config) -> Result<()> {
+    if c.cloud.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        bail!("cloud.listen: {:?} is not ADDRESS:PORT", c.cloud.listen);
+    }
+    let url = &c.database.url;
+    if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
+        bail!("database.url begins with sqlite: or postgresql://");
+    }
+    for (key, ratio) in [
+        ("cpu", c.compute.cpu_allocation_ratio),
+        ("ram", c.compute.ram_allocation_ratio),
+        ("disk", c.compute.disk_allocation_ratio),
+    ] {
+        if !(ratio.is_finite() && ratio > 0.0) {
+            bail!("compute.{key}_allocation_ratio: {ratio} is not a positive number");
+        }
+    }
+    Ok(())
+}
+
+fn nearest(wrong: &str) -> String {
+    let best = KEYS.iter().map(|(k, _)| *k).min_by_key(|k| distance(wrong, k));
+    format!("the nearest is {:?} (see `skyiron config reference`)", best.unwrap_or_default())
+}
+
+/// Levenshtein's distance: insertions, deletions and changes between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_meaning_and_every_meaning_a_key() {
+        let defaults = toml::Table::try_from(Config::default()).unwrap();
+        let mut paths: Vec<String> = defaults
+            .iter()
+            .flat_map(|(s, keys)| keys.as_table().unwrap().keys().map(move |k| format!("{s}.{k}")))
+            .collect();
+        let mut known: Vec<String> = KEYS.iter().map(|(k, _)| (*k).to_owned()).collect();
+        paths.sort();
+        known.sort();
+        assert_eq!(paths, known);
+    }
+
+    #[test]
+    fn the_reference_reads_back_as_the_defaults() {
+        assert_eq!(parse(&reference().unwrap()).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_its_neighbour() {
+        let error = |text: &str| format!("{:#}", parse(text).unwrap_err());
+        assert!(error("[compute]\nfake_host = 3").contains("\"compute.fake_hosts\""));
+        assert!(error("[cloud]\nlisten = 8700").contains("wrong type"));
+        assert!(error("[cloud]\nlisten = \"nowhere\"").contains("ADDRESS:PORT"));
+        assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
+        assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
+    }
+}

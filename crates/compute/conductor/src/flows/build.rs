@@ -1,0 +1,230 @@
+//! Building a server: find a host, claim it and place the server there in one transaction; the host builds and reports.
+//! Where it cannot, the claim is given back and another host is tried.
+//!
+//! ```text
+//! schedule ──claimed──▶ await_host ──report: done──▶ (active)
+//!    ▲   └─no host─▶ (error, with the reasons)  │
+//!    └── failed_on_host ◀── report: failed ─────┘        too many hosts, or nobody else would do better ─▶ (error)
+//! ```
+
+use super::{About, Build, Waiting, data, instance_id};
+use crate::Conductor;
+use crate::schedule::{Choice, NoHost};
+use async_trait::async_trait;
+use base::{InstanceId, OperationId, Timestamp};
+use compute_model::assignment::{Outcome, Want};
+use compute_model::work;
+use compute_store::hosts::host_build_ended;
+use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instances::{Instance, instance_place};
+use compute_store::{assignments, instance_moves};
+use platform_db::{DbError, Tx};
+use platform_engine::{Flow, Next, Operation, Step, StepError, record, resume};
+use serde_json::json;
+use std::sync::Arc;
+
+const SCHEDULE: &str = work::first::BUILD;
+const AWAIT: &str = "await_host";
+const FAILED: &str = "failed_on_host";
+/// Events of the `create` action, as Nova names them.
+const SCHEDULED: &str = "conductor_build_instances";
+const BUILT: &str = "compute__do_build_and_run_instance";
+
+#[async_trait]
+impl Flow for Build {
+    fn kind(&self) -> &'static str {
+        work::BUILD
+    }
+
+    async fn step(&self, op: &Operation) -> Result<Step, StepError> {
+        let id = instance_id(&op.subject);
+        let server = self.0.store.instance_fetch(id).await?;
+        let Some(server) = server.filter(|i| i.deleted_at.is_none() && i.vm_state == "building") else {
+            return Ok(Step::new(Next::Done));
+        };
+        let work: work::Build = data(&op.data).unwrap_or_default();
+        match op.step.as_str() {
+            AWAIT => Ok(self.host_is_silent(id, &server, &work)),
+            FAILED => Ok(self.leave_host(op, id, &server, work)),
+            _ => self.schedule(op, id, &server, work).await,
+        }
+    }
+
+    async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
+        let id = instance_id(&op.subject);
+        let work: work::Build = data(&op.data).unwrap_or_default();
+        Ok(self.fail(id, work.action_id, "The server could not be built in time.".into(), String::new()))
+    }
+}
+
+impl Build {
+    async fn schedule(
+        &self,
+        op: &Operation,
+        id: InstanceId,
+        server: &Instance,
+        work: work::Build,
+    ) -> Result<Step, StepError> {
+        if server.host.is_some() {
+            // placed by a worker that died before it could say so: the host has its assignment
+            return Ok(self.await_placed(op));
+        }
+        let choices = match self.0.choose(server, &work.failed).await? {
+            Ok(choices) => choices,
+            Err(NoHost { message, details }) => return Ok(self.fail(id, work.action_id, message, details)),
+        };
+        let now = self.0.now();
+        let until = now.plus(self.0.settings.build_timeout).min(op.deadline);
+        let (operation, conductor, project, user) =
+            (op.id, self.0.clone(), server.project_id.clone(), server.user_id.clone());
+        let why = "waiting for its host to build it".to_owned();
+        Ok(Step::new(Next::Wait { step: AWAIT, why, until }).effect(move |tx| {
+            Box::pin(async move {
+                let consumer = placement::Consumer { id: id.to_string(), project, user, kind: Some("INSTANCE".into()) };
+                let chosen = claim_one(tx, &consumer, choices).await?;
+                let host = base::HostName(chosen.host);
+                if !instance_place(tx, id, &host, &chosen.node, &chosen.zone, now).await? {
+                    return Err(StepError::Changed("the server is no longer to be placed".into()));
+                }
+                assignments::assignment_put(tx, id, host.as_str(), &Want::Spawn, operation, until).await?;
+                event_add(tx, work.action_id, SCHEDULED, None, now, Some((now, None))).await?;
+                record(tx, &id.to_string(), Some(operation), now, "build.placed", host.as_str()).await?;
+                conductor.wake_on_commit(tx, host.as_str());
+                conductor.touch_on_commit(tx, chosen.providers);
+                Ok(())
+            })
+        }))
+    }
+
+    fn await_placed(&self, op: &Operation) -> Step {
+        let until = self.0.now().plus(self.0.settings.build_timeout).min(op.deadline);
+        Step::new(Next::Wait { step: AWAIT, why: "waiting for its host to build it".into(), until })
+    }
+
+    /// The time for one host is over. It may still be building, so its claim stays and nobody else may start the guest.
+    fn host_is_silent(&self, id: InstanceId, server: &Instance, work: &work::Build) -> Step {
+        let host = server.host.as_deref().unwrap_or("its host");
+        let limit = self.0.settings.build_timeout;
+        self.fail(id, work.action_id, format!("Host {host} did not build the server within {limit:?}."), String::new())
+    }
+
+    /// Gives the claim back and looks for another host, if another may do better.
+    fn leave_host(&self, op: &Operation, id: InstanceId, server: &Instance, work: work::Build) -> Step {
+        let now = self.0.now();
+        let operation = op.id;
+        let host = server.host.clone();
+        let last = work.failed.last().cloned().unwrap_or_default();
+        let again = op.data["retry"] == true && work.failed.len() < self.0.settings.max_attempts;
+        let left = Left { conductor: self.0.clone(), id, operation, host: host.unwrap_or_default(), now };
+        if again {
+            return Step::new(Next::Move(SCHEDULE)).effect(move |tx| Box::pin(left.release(tx)));
+        }
+        let tried = work.failed.len();
+        let message = if op.data["retry"] == true && tried > 1 {
+            format!("Exceeded maximum number of retries. {tried} hosts tried; the last one said: {}", last.1)
+        } else {
+            last.1.clone()
+        };
+        let details = work.failed.iter().map(|(h, why)| format!("{h}: {why}")).collect::<Vec<_>>().join("\n");
+        let action = work.action_id;
+        Step::new(Next::Failed(message.clone())).effect(move |tx| {
+            Box::pin(async move {
+                left.release(tx).await?;
+                Ok(failed(tx, id, action, &message, &details, now).await?)
+            })
+        })
+    }
+
+    fn fail(&self, id: InstanceId, action: i64, message: String, details: String) -> Step {
+        let now = self.0.now();
+        let why = message.clone();
+        tracing::warn!(instance = %id, why, details, "server {id} cannot be built: {why}");
+        Step::new(Next::Failed(why))
+            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, action, &message, &details, now).await?) }))
+    }
+}
+
+/// A host that could not build the server, and is given up.
+struct Left {
+    conductor: Arc<Conductor>,
+    id: InstanceId,
+    operation: OperationId,
+    host: String,
+    now: Timestamp,
+}
+
+impl Left {
+    async fn release(self, tx: &mut Tx) -> Result<(), StepError> {
+        let subject = self.id.to_string();
+        let freed = placement::release(tx, &subject).await?;
+        assignments::assignment_drop(tx, self.id).await?;
+        instance_moves::instance_unplace(tx, self.id, self.now).await?;
+        record(tx, &subject, Some(self.operation), self.now, "build.left_host", &self.host).await?;
+        self.conductor.touch_on_commit(tx, freed);
+        Ok(())
+    }
+}
+
+/// Claims the best of the choices that still has room, in the order given.
+async fn claim_one(tx: &mut Tx, consumer: &placement::Consumer, choices: Vec<Choice>) -> Result<Choice, StepError> {
+    for choice in choices {
+        let wanted: Vec<(base::ProviderId, &str, u64)> =
+            choice.wanted.iter().map(|(p, class, n)| (*p, class.as_str(), *n)).collect();
+        match placement::claim(tx, consumer, &wanted, None).await {
+            Ok(()) => return Ok(choice),
+            Err(placement::ClaimError::Db(e)) => return Err(e.into()),
+            Err(placement::ClaimError::ConsumerExists(id)) => {
+                return Err(StepError::Changed(format!("{id} holds a claim already")));
+            }
+            Err(taken) => tracing::debug!(host = choice.host, %taken, "the next host then"),
+        }
+    }
+    Err(StepError::Changed("every host chosen was taken by others meanwhile".into()))
+}
+
+/// The host has answered. `true`: the engine has more to do.
+pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> Result<bool, StepError> {
+    let mut work: work::Build = data(op.data).unwrap_or_default();
+    match about.outcome {
+        Outcome::Done { power } => {
+            if !resume(tx, about.now, op.id, AWAIT, None).await? {
+                return Ok(false);
+            }
+            instance_moves::instance_built(tx, about.instance, *power, about.now).await?;
+            host_build_ended(tx, about.host, false).await?;
+            event_add(tx, work.action_id, BUILT, Some(about.host), about.now, Some((about.now, None))).await?;
+            action_end(tx, about.now, work.action_id, None).await?;
+            record(tx, &about.instance.to_string(), None, about.now, "build.done", about.host).await?;
+            Ok(false)
+        }
+        Outcome::Failed { message, worth_retrying_elsewhere, .. } => {
+            work.failed.push((about.host.to_owned(), message.clone()));
+            let mut next = json!(work);
+            next["retry"] = json!(worth_retrying_elsewhere);
+            if !resume(tx, about.now, op.id, AWAIT, Some((FAILED, &next))).await? {
+                return Ok(false);
+            }
+            host_build_ended(tx, about.host, true).await?;
+            let ended = Some((about.now, Some(message.as_str())));
+            event_add(tx, work.action_id, BUILT, Some(about.host), about.now, ended).await?;
+            record(tx, &about.instance.to_string(), None, about.now, "build.failed_on_host", message).await?;
+            Ok(true)
+        }
+        Outcome::Progress { .. } => Ok(false),
+    }
+}
+
+async fn failed(
+    tx: &mut Tx,
+    id: InstanceId,
+    action: i64,
+    message: &str,
+    details: &str,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    instance_moves::instance_settled(tx, id, "error", None, now).await?;
+    instance_moves::instance_fault(tx, id, 500, message, details, now).await?;
+    event_add(tx, action, SCHEDULED, None, now, Some((now, Some(message)))).await?;
+    action_end(tx, now, action, Some("Error")).await?;
+    record(tx, &id.to_string(), None, now, "build.failed", message).await
+}

@@ -1,0 +1,148 @@
+//! Deleting a server: its host removes the guest, then everything the server used is given back in one transaction. A
+//! host that is down does not hold up its users: the server is gone at once, and the host removes the guest when it is back.
+
+use super::{About, Delete, Waiting, data, instance_id};
+use async_trait::async_trait;
+use base::{InstanceId, ProviderId, Timestamp};
+use compute_model::assignment::{Outcome, Want};
+use compute_model::work;
+use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instances::Instance;
+use compute_store::{assignments, instance_moves};
+use platform_db::{DbError, Tx};
+use platform_engine::{Flow, Next, Operation, Step, StepError, record, resume};
+
+const AWAIT: &str = "await_host";
+const EVENT: &str = "compute_terminate_instance";
+
+#[async_trait]
+impl Flow for Delete {
+    fn kind(&self) -> &'static str {
+        work::DELETE
+    }
+
+    async fn step(&self, op: &Operation) -> Result<Step, StepError> {
+        let id = instance_id(&op.subject);
+        let Some(server) = self.0.store.instance_fetch(id).await?.filter(|i| i.deleted_at.is_none()) else {
+            return Ok(Step::new(Next::Done));
+        };
+        let Some(host) = server.host.clone() else { return Ok(self.finish(op, id, None)) };
+        if !self.0.view.is_up(&host).await? {
+            tracing::warn!(instance = %id, host, "server {id} is deleted without its host {host}, which is down");
+            return Ok(self.finish(op, id, Some(host)));
+        }
+        Ok(self.ask_host(op, id, host))
+    }
+
+    async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
+        let id = instance_id(&op.subject);
+        let server = self.0.store.instance_fetch(id).await?;
+        let host = server.and_then(|i: Instance| i.host).unwrap_or_default();
+        let why = format!("host {host} did not remove the guest in time");
+        let (now, message) = (self.0.now(), why.clone());
+        let action = data::<work::Delete>(&op.data).map(|d| d.action_id);
+        Ok(Step::new(Next::Failed(why))
+            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, action, &message, now).await?) })))
+    }
+}
+
+impl Delete {
+    fn ask_host(&self, op: &Operation, id: InstanceId, host: String) -> Step {
+        let now = self.0.now();
+        let until = now.plus(self.0.settings.action_timeout).min(op.deadline);
+        let operation = op.id;
+        let why = format!("waiting for host {host} to remove the guest");
+        let conductor = self.0.clone();
+        Step::new(Next::Wait { step: AWAIT, why, until }).effect(move |tx| {
+            Box::pin(async move {
+                assignments::assignment_put(tx, id, &host, &Want::Destroy, operation, until).await?;
+                record(tx, &id.to_string(), Some(operation), now, "delete.assigned", &host).await?;
+                conductor.wake_on_commit(tx, &host);
+                Ok(())
+            })
+        })
+    }
+
+    /// Without its host's word: it has none, or the host is down and will remove the guest when it is back.
+    fn finish(&self, op: &Operation, id: InstanceId, down: Option<String>) -> Step {
+        let now = self.0.now();
+        let (operation, deadline) = (op.id, op.deadline);
+        let action = data::<work::Delete>(&op.data).map(|d| d.action_id);
+        let conductor = self.0.clone();
+        Step::new(Next::Done).effect(move |tx| {
+            Box::pin(async move {
+                match &down {
+                    Some(host) => {
+                        assignments::assignment_put(tx, id, host, &Want::Destroy, operation, deadline).await?;
+                    }
+                    None => assignments::assignment_drop(tx, id).await?,
+                }
+                let freed = gone(tx, id, action, None, now).await?;
+                conductor.touch_on_commit(tx, freed);
+                Ok(())
+            })
+        })
+    }
+}
+
+/// The host has answered: the guest is removed, or why not.
+pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> Result<Vec<ProviderId>, StepError> {
+    if !resume(tx, about.now, op.id, AWAIT, None).await? {
+        return Ok(Vec::new());
+    }
+    let action = data::<work::Delete>(op.data).map(|d| d.action_id);
+    match about.outcome {
+        Outcome::Done { .. } => {
+            assignments::assignment_drop(tx, about.instance).await?;
+            Ok(gone(tx, about.instance, action, Some(about.host), about.now).await?)
+        }
+        Outcome::Failed { message, .. } => {
+            let why = format!("host {} could not remove the guest: {message}", about.host);
+            failed(tx, about.instance, action, &why, about.now).await?;
+            Ok(Vec::new())
+        }
+        Outcome::Progress { .. } => Ok(Vec::new()),
+    }
+}
+
+/// A host that was down when its server was deleted has removed the guest now.
+pub(crate) async fn late(
+    tx: &mut Tx,
+    id: InstanceId,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Result<Vec<ProviderId>, DbError> {
+    let deleted = compute_store::instances::instance_get(tx, id).await?.is_none_or(|i| i.deleted_at.is_some());
+    if deleted && matches!(outcome, Outcome::Done { .. }) {
+        assignments::assignment_drop(tx, id).await?;
+        record(tx, &id.to_string(), None, now, "delete.guest_removed", "its host is back").await?;
+    }
+    Ok(Vec::new())
+}
+
+async fn gone(
+    tx: &mut Tx,
+    id: InstanceId,
+    action: Option<i64>,
+    host: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<ProviderId>, DbError> {
+    let freed = placement::release(tx, &id.to_string()).await?;
+    instance_moves::instance_deleted(tx, id, now).await?;
+    if let Some(action) = action {
+        event_add(tx, action, EVENT, host, now, Some((now, None))).await?;
+        action_end(tx, now, action, None).await?;
+    }
+    record(tx, &id.to_string(), None, now, "delete.done", host.unwrap_or("without a host")).await?;
+    Ok(freed)
+}
+
+async fn failed(tx: &mut Tx, id: InstanceId, action: Option<i64>, why: &str, now: Timestamp) -> Result<(), DbError> {
+    instance_moves::instance_settled(tx, id, "error", None, now).await?;
+    instance_moves::instance_fault(tx, id, 500, why, "", now).await?;
+    if let Some(action) = action {
+        event_add(tx, action, EVENT, None, now, Some((now, Some(why)))).await?;
+        action_end(tx, now, action, Some("Error")).await?;
+    }
+    record(tx, &id.to_string(), None, now, "delete.failed", why).await
+}

@@ -1,0 +1,127 @@
+//! The conductor's view of its hosts: a cache of what the database says, dropped after a moment. Scheduling a thousand
+//! servers must not read every host a thousand times.
+
+use base::{Clock, HostName, ProviderId, Timestamp};
+use compute_scheduler::{Aggregate, Host, ServiceState};
+use compute_store::Store;
+use compute_store::hosts::Host as Row;
+use platform_db::DbError;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How old the view may be. A host disabled this moment may be given one last server.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// One host, as last read.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub host: Arc<Host>,
+    pub instances: u32,
+    pub building: u32,
+    pub failed_builds: u64,
+}
+
+/// By the uuid of the hypervisor, which is its resource provider's.
+pub(crate) type Hosts = Arc<HashMap<ProviderId, Known>>;
+
+pub struct HostView {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    down_after: Duration,
+    cached: Mutex<Option<(Timestamp, Hosts)>>,
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl HostView {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, down_after: Duration) -> Self {
+        Self { store, clock, down_after, cached: Mutex::new(None), reading: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Drops what is known: something about the hosts has just changed.
+    pub fn forget(&self) {
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn fresh(&self) -> Option<Hosts> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, hosts) = cached.as_ref()?;
+        (self.clock.now().since(*at) < FRESH).then(|| hosts.clone())
+    }
+
+    /// All hosts, at most [`FRESH`] old.
+    pub(crate) async fn all(&self) -> Result<Hosts, DbError> {
+        if let Some(hosts) = self.fresh() {
+            return Ok(hosts);
+        }
+        // many who find it stale at once read it once
+        let _one = self.reading.lock().await;
+        if let Some(hosts) = self.fresh() {
+            return Ok(hosts);
+        }
+        let hosts = Arc::new(self.read().await?);
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.clock.now(), hosts.clone()));
+        Ok(hosts)
+    }
+
+    async fn read(&self) -> Result<HashMap<ProviderId, Known>, DbError> {
+        let now = self.clock.now();
+        let mut aggregates: HashMap<String, Vec<Arc<Aggregate>>> = HashMap::new();
+        for (host, uuid, name, metadata) in self.store.hosts_aggregates().await? {
+            let metadata = serde_json::from_str(&metadata).unwrap_or_default();
+            aggregates.entry(host).or_default().push(Arc::new(Aggregate { uuid, name, metadata }));
+        }
+        let count = |load: Vec<compute_store::hosts::HostLoad>| -> HashMap<String, u32> {
+            load.into_iter().map(|l| (l.host, u32::try_from(l.instances).unwrap_or(u32::MAX))).collect()
+        };
+        let instances = count(self.store.hosts_load(false).await?);
+        let building = count(self.store.hosts_load(true).await?);
+        let rows = self.store.hosts_all().await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let provider: ProviderId = row.uuid.parse().ok()?;
+                let aggregates = aggregates.remove(&row.host).unwrap_or_default();
+                let known = Known {
+                    instances: instances.get(&row.host).copied().unwrap_or(0),
+                    building: building.get(&row.host).copied().unwrap_or(0),
+                    failed_builds: row.failed_builds.unsigned_abs(),
+                    host: Arc::new(self.describe(row, provider, aggregates, now)),
+                };
+                Some((provider, known))
+            })
+            .collect())
+    }
+
+    fn describe(&self, row: Row, provider: ProviderId, aggregates: Vec<Arc<Aggregate>>, now: Timestamp) -> Host {
+        let cpu_info = serde_json::from_str(&row.cpu_info).unwrap_or_default();
+        let service = match (self.lives(&row, now), row.disabled) {
+            (false, _) => ServiceState::Down,
+            (true, true) => ServiceState::Disabled(row.disabled_reason),
+            (true, false) => ServiceState::Up,
+        };
+        Host {
+            host: HostName(row.host),
+            hypervisor_hostname: row.hypervisor_hostname,
+            provider,
+            supported_instances: Host::supported(&cpu_info, &row.hypervisor_type),
+            hypervisor_type: row.hypervisor_type,
+            hypervisor_version: row.hypervisor_version.unsigned_abs(),
+            host_ip: row.host_ip,
+            cpu_info,
+            service,
+            aggregates,
+        }
+    }
+
+    fn lives(&self, row: &Row, now: Timestamp) -> bool {
+        let seen = row.last_seen.map(Timestamp);
+        !row.forced_down && seen.is_some_and(|t| now.since(t) < self.down_after)
+    }
+
+    /// Whether the host asks for work. A host nobody has heard of is down.
+    pub async fn is_up(&self, host: &str) -> Result<bool, DbError> {
+        let row = self.store.host_find(host).await?;
+        Ok(row.is_some_and(|r| self.lives(&r, self.clock.now())))
+    }
+}

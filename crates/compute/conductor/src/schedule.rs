@@ -1,0 +1,156 @@
+//! Which hosts a server may go to, best first: placement's candidates, what compute knows of their hosts, the scheduler's
+//! choice, and the reasons when there is none.
+
+use crate::Conductor;
+use crate::hosts::Known;
+use base::{HostName, ProjectId, ProviderId};
+use compute_scheduler::reasons::Cause;
+use compute_scheduler::{Demand, HostState, Reasons, Request, Room, pick};
+use compute_store::instances::Instance;
+use placement::{Candidate, Member};
+use platform_db::DbError;
+use std::collections::HashMap;
+
+/// A host that may have the server, and what to claim there.
+pub(crate) struct Choice {
+    pub host: String,
+    pub node: String,
+    pub zone: String,
+    pub wanted: Vec<(ProviderId, String, u64)>,
+    pub providers: Vec<ProviderId>,
+}
+
+/// No host: what the tenant is told, and what the operator is.
+pub(crate) struct NoHost {
+    pub message: String,
+    pub details: String,
+}
+
+/// Hosts looked at for one server. More would only be ranked and thrown away.
+const MOST_CANDIDATES: usize = 1000;
+/// Hosts handed to the claim: as many as a burst of other servers may take meanwhile.
+const ALTERNATES: usize = 16;
+
+impl Conductor {
+    /// `failed`: hosts that have tried, with what they said.
+    pub(crate) async fn choose(
+        &self,
+        server: &Instance,
+        failed: &[(String, String)],
+    ) -> Result<Result<Vec<Choice>, NoHost>, DbError> {
+        let Some(flavor) = server.flavor() else {
+            let message = "The server's flavor cannot be read.".to_owned();
+            return Ok(Err(NoHost { message, details: String::new() }));
+        };
+        let image = server.image();
+        let config = &self.settings.scheduler;
+        let demand = Demand::of(&flavor, image.as_ref(), image.is_none(), config);
+        let hosts = self.view.all().await?;
+        let found = self.placement.candidates(&ask(&demand)).await?;
+        let mut reasons = Reasons::new();
+        for (member, cause) in &found.refused {
+            if let Some(known) = hosts.get(&member.provider.root) {
+                reasons.add(known.host.host.clone(), translate(cause));
+            }
+        }
+        let (candidates, states) = states_of(&found.candidates, &hosts);
+        let project = ProjectId(server.project_id.clone());
+        let ignore: Vec<HostName> = failed.iter().map(|(h, _)| HostName(h.clone())).collect();
+        let destination = server.requested_host.clone().map(HostName);
+        let group = self.group_of(server).await?;
+        let hints = self.hints_of(server).await?;
+        let mut request = Request::new(&project, &flavor, image.as_ref());
+        request.availability_zone = server.pinned_availability_zone.as_deref();
+        request.group = group;
+        request.hints = hints;
+        request.ignore_hosts = &ignore;
+        request.destination = destination.as_ref();
+        request.destination_node = server.requested_node.as_deref();
+        let picked = pick(&request, &states, reasons, config, &mut rand::rng());
+        if picked.choices.is_empty() {
+            return Ok(Err(NoHost {
+                message: format!("No valid host was found. {}", picked.reasons.for_tenants()),
+                details: picked.reasons.for_operators(),
+            }));
+        }
+        let zone =
+            |h: &compute_scheduler::Host| h.availability_zone().unwrap_or(&config.default_availability_zone).to_owned();
+        let choices = picked.choices.into_iter().take(ALTERNATES).map(|n| {
+            let host = &states[n].host;
+            let wanted: Vec<(ProviderId, String, u64)> =
+                candidates[n].wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
+            Choice {
+                host: host.host.to_string(),
+                node: host.hypervisor_hostname.clone(),
+                zone: zone(host),
+                providers: wanted.iter().map(|(p, _, _)| *p).collect(),
+                wanted,
+            }
+        });
+        Ok(Ok(choices.collect()))
+    }
+}
+
+/// The demand in placement's terms.
+fn ask(demand: &Demand) -> placement::Request {
+    let group = |g: &compute_scheduler::demand::Group| placement::Group {
+        resources: g.resources.iter().map(|(c, n)| (c.clone(), *n)).collect(),
+        required: g.required.iter().map(|t| vec![t.clone()]).collect(),
+        forbidden: g.forbidden.iter().cloned().collect(),
+        ..placement::Group::default()
+    };
+    placement::Request {
+        unnamed: group(&demand.unnamed),
+        groups: demand.groups.iter().map(|(suffix, g)| (suffix.clone(), group(g))).collect(),
+        isolate: demand.isolate,
+        root_required: demand.root_required.iter().cloned().collect(),
+        root_forbidden: demand.root_forbidden.iter().cloned().collect(),
+        limit: Some(MOST_CANDIDATES),
+        ..placement::Request::default()
+    }
+}
+
+/// One state a host: its first candidate. Trees that are no compute host of ours are left out.
+fn states_of<'a>(
+    candidates: &'a [Candidate],
+    hosts: &HashMap<ProviderId, Known>,
+) -> (Vec<&'a Candidate>, Vec<HostState>) {
+    let mut seen = std::collections::HashSet::new();
+    candidates
+        .iter()
+        .filter(|c| seen.insert(c.root.id()))
+        .filter_map(|c| Some((c, state(&c.root, hosts.get(&c.root.id())?))))
+        .unzip()
+}
+
+fn state(root: &Member, known: &Known) -> HostState {
+    let room = |class: &str| {
+        root.stock(class).map_or(Room::default(), |s| Room {
+            total: s.inventory.total,
+            reserved: s.inventory.reserved,
+            used: s.used,
+            allocation_ratio: s.inventory.allocation_ratio,
+        })
+    };
+    HostState {
+        host: known.host.clone(),
+        vcpus: room("VCPU"),
+        ram_mb: room("MEMORY_MB"),
+        disk_gb: room("DISK_GB"),
+        num_instances: known.instances,
+        num_io_ops: known.building,
+        failed_builds: known.failed_builds,
+    }
+}
+
+fn translate(cause: &placement::Cause) -> Cause {
+    use placement::Cause as P;
+    match cause {
+        P::Lacks { class, free, total, .. } => Cause::Lacks { resource: class.clone(), free: *free, total: *total },
+        P::Units { class, .. } => Cause::Units { resource: class.clone() },
+        P::MissingTrait(names) => Cause::MissingTrait { name: names.join(" or ") },
+        P::ForbiddenTrait(name) => Cause::ForbiddenTrait { name: name.clone() },
+        P::OutsideAggregates => Cause::OutsideAggregates,
+        P::NoCombination => Cause::NoCombination,
+    }
+}

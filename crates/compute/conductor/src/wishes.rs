@@ -1,0 +1,69 @@
+//! What a server's request says about its neighbours: its group and its scheduler hints, with servers replaced by the
+//! hosts they are on now.
+
+use crate::Conductor;
+use base::HostName;
+use compute_scheduler::{Group, GroupPolicy, Hints};
+use compute_store::instances::Instance;
+use platform_db::DbError;
+use serde_json::Value;
+
+impl Conductor {
+    pub(crate) async fn group_of(&self, server: &Instance) -> Result<Option<Group>, DbError> {
+        let Some(uuid) = server.server_group.as_deref() else { return Ok(None) };
+        let Some(now) = self.store.group_now(uuid, &server.uuid).await? else { return Ok(None) };
+        let Ok(policy) = serde_json::from_value::<GroupPolicy>(Value::String(now.policy)) else { return Ok(None) };
+        let rules: Value = serde_json::from_str(&now.rules).unwrap_or_default();
+        Ok(Some(Group {
+            policy,
+            max_server_per_host: rules["max_server_per_host"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(1),
+            members: now
+                .members
+                .into_iter()
+                .map(|(h, n)| (HostName(h), u32::try_from(n).unwrap_or(u32::MAX)))
+                .collect(),
+        }))
+    }
+
+    pub(crate) async fn hints_of(&self, server: &Instance) -> Result<Hints, DbError> {
+        if server.scheduler_hints == "{}" {
+            return Ok(Hints::default());
+        }
+        let hints: Value = serde_json::from_str(&server.scheduler_hints).unwrap_or_default();
+        let text = |name: &str| hints[name].as_str().map(str::to_owned);
+        let same = match servers(&hints["same_host"]) {
+            some if some.is_empty() => None,
+            some => Some(self.hosts_of(some).await?),
+        };
+        Ok(Hints {
+            same_host: same,
+            different_host: self.hosts_of(servers(&hints["different_host"])).await?,
+            query: query(&hints["query"]),
+            build_near_host_ip: text("build_near_host_ip"),
+            cidr: text("cidr"),
+        })
+    }
+
+    async fn hosts_of(&self, servers: Vec<String>) -> Result<Vec<HostName>, DbError> {
+        Ok(self.store.hosts_of_servers(servers).await?.into_iter().map(HostName).collect())
+    }
+}
+
+/// One uuid, or a list of them.
+fn servers(hint: &Value) -> Vec<String> {
+    match hint {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(some) => some.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The JSON filter's query, which arrives as JSON in a text.
+fn query(hint: &Value) -> Option<Value> {
+    let text = match hint {
+        Value::String(text) => text,
+        Value::Array(some) => some.first()?.as_str()?,
+        _ => return None,
+    };
+    serde_json::from_str(text).ok()
+}

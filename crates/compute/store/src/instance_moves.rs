@@ -1,0 +1,122 @@
+//! `instances`: the moves the conductor makes, each in the transaction of the operation's step that decided it.
+
+use base::{InstanceId, Timestamp};
+use compute_model::states::PowerState;
+use platform_db::{DbError, FromRow, Tx, args};
+use serde_json::json;
+
+/// The server runs: `active`, or (asked for in a host's report) `stopped`.
+pub async fn instance_built(tx: &mut Tx, id: InstanceId, power: PowerState, now: Timestamp) -> Result<bool, DbError> {
+    let n = tx
+        .execute(
+            "UPDATE instances SET vm_state = 'active', task_state = NULL, power_state = $2, progress = 0, fault = NULL,
+                    launched_at = COALESCE(launched_at, $3), updated_at = $3
+             WHERE uuid = $1 AND deleted_at IS NULL",
+            args![id, power as i64, now],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+/// An action has ended: the server stands at `vm_state` with no task.
+pub async fn instance_settled(
+    tx: &mut Tx,
+    id: InstanceId,
+    vm_state: &str,
+    power: Option<PowerState>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instances SET vm_state = $2, task_state = NULL, power_state = COALESCE($3, power_state), updated_at = $4
+         WHERE uuid = $1 AND deleted_at IS NULL",
+        args![id, vm_state, power.map(|p| p as i64), now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What it is busy with, as its host reports progress. Only while it is busy at all: a late report must not bring back
+/// a task that has ended.
+pub async fn instance_task(tx: &mut Tx, id: InstanceId, task: &str, now: Timestamp) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instances SET task_state = $2, updated_at = $3
+         WHERE uuid = $1 AND deleted_at IS NULL AND vm_state = 'building' AND task_state <> 'deleting'",
+        args![id, task, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Keeps why something failed, as the server's fault. `code` is 500 where nobody asked for it to fail.
+pub async fn instance_fault(
+    tx: &mut Tx,
+    id: InstanceId,
+    code: u16,
+    message: &str,
+    details: &str,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let fault = json!({"code": code, "created": now.seconds_z(), "message": message, "details": details});
+    tx.execute("UPDATE instances SET fault = $2, updated_at = $3 WHERE uuid = $1", args![id, fault.to_string(), now])
+        .await?;
+    Ok(())
+}
+
+/// The server has no host any more; it may be given to another one.
+pub async fn instance_unplace(tx: &mut Tx, id: InstanceId, now: Timestamp) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instances SET host = NULL, node = NULL, task_state = 'scheduling', updated_at = $2
+         WHERE uuid = $1 AND deleted_at IS NULL AND vm_state = 'building'",
+        args![id, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A guest changed its power by itself. Only while nobody is busy with the server: what is asked of it wins.
+pub async fn instance_power_noticed(
+    tx: &mut Tx,
+    id: InstanceId,
+    host: &str,
+    power: PowerState,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let vm_state = match power {
+        PowerState::Running => "active",
+        PowerState::Paused => "paused",
+        PowerState::Suspended => "suspended",
+        PowerState::Shutdown | PowerState::Crashed | PowerState::NoState => "stopped",
+    };
+    let n = tx
+        .execute(
+            "UPDATE instances SET vm_state = $3, power_state = $4, updated_at = $5
+             WHERE uuid = $1 AND host = $2 AND deleted_at IS NULL AND task_state IS NULL
+               AND vm_state IN ('active', 'stopped', 'paused', 'suspended')
+               AND (vm_state <> $3 OR power_state <> $4)",
+            args![id, host, vm_state, power as i64, now],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+#[derive(FromRow)]
+struct Freed {
+    project_id: String,
+    vcpus: i64,
+    ram_mib: i64,
+}
+
+/// The server is gone: marked deleted, and its quota given back, once however often this runs.
+pub async fn instance_deleted(tx: &mut Tx, id: InstanceId, now: Timestamp) -> Result<bool, DbError> {
+    let freed: Option<Freed> = tx
+        .fetch_optional(
+            "UPDATE instances SET vm_state = 'deleted', task_state = NULL, power_state = 0, host = NULL, node = NULL,
+                    deleted_at = $2, terminated_at = $2, updated_at = $2
+             WHERE uuid = $1 AND deleted_at IS NULL RETURNING project_id, vcpus, ram_mib",
+            args![id, now],
+        )
+        .await?;
+    let Some(f) = freed else { return Ok(false) };
+    crate::quotas::usage_release(tx, &f.project_id, 1, f.vcpus, f.ram_mib).await?;
+    Ok(true)
+}
