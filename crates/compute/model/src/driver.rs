@@ -121,6 +121,11 @@ pub trait Driver: Send + Sync {
     async fn resume(&self, id: InstanceId) -> Result<(), DriverError>;
     /// Ends the process and forgets the definition. The agent removes the files afterwards.
     async fn destroy(&self, id: InstanceId) -> Result<(), DriverError>;
+    /// After a restart of the agent: this guest is known to have been on this host, in this state. For drivers whose
+    /// guests live in the agent's process; the others look at the hypervisor, and need do nothing.
+    async fn adopt(&self, _guest: &GuestSpec, _power: PowerState) -> Result<(), DriverError> {
+        Ok(())
+    }
     /// Raw bytes of the guest's console, at most the last `limit_bytes`. `None`: no such guest.
     async fn console(&self, id: InstanceId, limit_bytes: u64) -> Result<Option<Vec<u8>>, DriverError>;
     /// Waits for something to happen by itself (a guest powered off, crashed) and says to which guest.

@@ -4,9 +4,11 @@
 
 pub mod actions;
 pub mod assignment;
+pub mod devices;
 pub mod driver;
 pub mod hostname;
 pub mod image_fit;
+pub mod metadata;
 pub mod quota;
 pub mod spec;
 pub mod states;

@@ -1,0 +1,105 @@
+//! The start: what the hosts have is told, and what their hypervisors run is compared with what they should.
+
+use crate::agent::{Agent, Host};
+use crate::wants;
+use crate::{act, slots::Offered};
+use base::{HostName, InstanceId};
+use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Report, subject};
+use compute_model::states::PowerState;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Hosts asked about at once: their assignments come in one message.
+const HOSTS_AT_ONCE: usize = 50;
+
+impl Agent {
+    /// Tells what every host has. A host whose hypervisor cannot say is left for the next look.
+    pub(crate) async fn register_all(&self) {
+        let mut hosts = Vec::with_capacity(self.hosts.len());
+        for host in &self.hosts {
+            match host.driver.facts().await {
+                Ok(facts) => hosts.push((host.name.clone(), facts)),
+                Err(error) => tracing::error!(host = %host.name, %error, "host {} cannot tell what it has", host.name),
+            }
+        }
+        self.remember_facts(&hosts);
+        self.register(Register { hosts }).await;
+    }
+
+    pub(crate) async fn adopt_all(self: &Arc<Self>) {
+        let all: Vec<HostName> = self.hosts.iter().map(|h| h.name.clone()).collect();
+        for some in all.chunks(HOSTS_AT_ONCE) {
+            let fetched: Fetched = self.insist(subject::FETCH, &Fetch { hosts: some.to_vec(), all: true }).await;
+            let reported: HashMap<InstanceId, u64> = fetched.reported.into_iter().collect();
+            let mut by_host: HashMap<HostName, Vec<Assignment>> = HashMap::new();
+            for assignment in fetched.assignments {
+                by_host.entry(assignment.host.clone()).or_default().push(assignment);
+            }
+            for name in some {
+                let Some(&number) = self.numbers.get(name) else { continue };
+                self.adopt(number, by_host.remove(name).unwrap_or_default(), &reported).await;
+            }
+        }
+    }
+
+    async fn adopt(self: &Arc<Self>, number: usize, assigned: Vec<Assignment>, reported: &HashMap<InstanceId, u64>) {
+        let host = &self.hosts[number];
+        let is_done = |a: &Assignment| reported.get(&a.instance).is_some_and(|g| *g >= a.generation);
+        if !host.disks {
+            for a in &assigned {
+                let power = if is_done(a) { wants::after(&a.want) } else { wants::before(&a.want) };
+                remind(host, a, power).await;
+            }
+        }
+        // `None`: the hypervisor did not say. The look that comes every minute then does the comparing.
+        let mut running: Option<HashMap<InstanceId, PowerState>> = match host.driver.guests().await {
+            Ok(guests) => Some(guests.into_iter().map(|g| (g.id, g.power)).collect()),
+            Err(error) => {
+                tracing::error!(host = %host.name, %error, "host {} does not tell its guests", host.name);
+                None
+            }
+        };
+        for a in assigned {
+            let found = running.as_mut().map(|r| r.remove(&a.instance).unwrap_or_default());
+            let key = (number, a.instance);
+            if !is_done(&a) {
+                let offered = self.slots.offer(number, a);
+                self.start_worker(key, offered);
+                continue;
+            }
+            let expected = wants::after(&a.want);
+            tracing::debug!(host = %host.name, instance = %a.instance, ?found, ?expected, "adopted");
+            self.slots.settled(number, a, expected);
+            if found.is_some_and(|power| power != expected) {
+                let offered = self.slots.look(key).unwrap_or(Offered::Nothing);
+                self.start_worker(key, offered);
+            }
+        }
+        for (id, power) in running.unwrap_or_default() {
+            if self.is_news((number, id)) {
+                self.unknown(host, id, power).await;
+            }
+        }
+    }
+
+    /// A guest that nobody has assigned. It is told and never touched: whoever knows better decides.
+    pub(crate) async fn unknown(&self, host: &Host, id: InstanceId, power: PowerState) {
+        tracing::warn!(host = %host.name, instance = %id, ?power, "host {} has a guest {id} that it should not have: left alone", host.name);
+        metrics::counter!("skyiron_agent_unknown_guests_total").increment(1);
+        let outcome = Outcome::Done { power };
+        let report = Report { host: host.name.clone(), instance: id, generation: None, outcome };
+        if let Err(error) = self.call::<_, compute_model::assignment::Reported>(subject::REPORT, &report).await {
+            tracing::warn!(%error, "the unknown guest could not be told");
+        }
+    }
+}
+
+/// Gives back to a driver without memory of its own what it had before this process.
+async fn remind(host: &Host, a: &Assignment, power: PowerState) {
+    if power == PowerState::NoState {
+        return;
+    }
+    if let Err(error) = host.driver.adopt(&act::bare_guest(&a.spec), power).await {
+        tracing::error!(host = %host.name, instance = %a.instance, %error, "guest {} cannot be adopted", a.instance);
+    }
+}

@@ -1,0 +1,123 @@
+//! The agent as a whole: what it is made of, and its life from start to stop.
+
+use crate::build::Builder;
+use crate::cache::ImageCache;
+use crate::config::AgentConfig;
+use crate::record::Records;
+use crate::slots::{Key, Offered, Slots};
+use crate::watch::SeenLock;
+use crate::woken::Woken;
+use base::{Clock, HostName};
+use compute_model::assignment::subject;
+use compute_model::driver::Driver;
+use image_model::ImageSource;
+use platform_bus::{Bus, Subscription};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long work in hand may go on after the agent has been told to stop. What is cut off then is done again, or
+/// adopted, by the next agent.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Host {
+    pub(crate) name: HostName,
+    pub(crate) driver: Arc<dyn Driver>,
+    /// Its guests have disks, and outlive this process.
+    pub(crate) disks: bool,
+}
+
+/// Serves any number of hosts with one loop. See the crate's documentation for how the parts play together.
+pub struct Agent {
+    pub(crate) config: AgentConfig,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) numbers: HashMap<HostName, usize>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) builder: Builder,
+    pub(crate) records: Records,
+    pub(crate) slots: Slots,
+    pub(crate) woken: Arc<Woken>,
+    pub(crate) seen: SeenLock,
+    pub(crate) stopping: CancellationToken,
+    workers: TaskTracker,
+}
+
+impl Agent {
+    pub fn new(
+        mut config: AgentConfig,
+        bus: Arc<dyn Bus>,
+        images: Arc<dyn ImageSource>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let hosts: Vec<Host> = std::mem::take(&mut config.hosts)
+            .into_iter()
+            .map(|(name, driver)| Host { name, disks: driver.abilities().disks, driver })
+            .collect();
+        let cache = ImageCache::new(&config.image_cache_dir, images, config.downloads, config.keep_free_bytes);
+        Arc::new(Self {
+            numbers: hosts.iter().enumerate().map(|(n, h)| (h.name.clone(), n)).collect(),
+            builder: Builder::new(cache, &config),
+            records: Records::new(&config.instances_dir),
+            hosts,
+            config,
+            bus,
+            clock,
+            slots: Slots::default(),
+            woken: Arc::new(Woken::default()),
+            seen: SeenLock::default(),
+            stopping: CancellationToken::new(),
+            workers: TaskTracker::new(),
+        })
+    }
+
+    /// Works until `stop` turns true. Guests keep running.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let _subscriptions = self.subscribe();
+        let life = async {
+            self.builder.prepare(self.hosts.iter().any(|h| h.disks)).await;
+            self.register_all().await;
+            self.adopt_all().await;
+            for number in 0..self.hosts.len() {
+                self.workers.spawn(self.clone().watch_guests(number));
+            }
+            tokio::join!(self.fetch_loop(), self.look_loop(), self.tidy_loop());
+        };
+        tokio::select! {
+            () = life => {}
+            _ = stop.wait_for(|s| *s) => {}
+        }
+        self.stopping.cancel();
+        self.workers.close();
+        if tokio::time::timeout(STOP_GRACE, self.workers.wait()).await.is_err() {
+            tracing::info!(left = self.workers.len(), "stopping with work in hand: the next start takes it up");
+        }
+    }
+
+    /// Hints from now on, so that none is lost while the agent adopts, and answers about consoles.
+    fn subscribe(self: &Arc<Self>) -> Vec<Subscription> {
+        let hints = self.hosts.iter().enumerate().map(|(number, host)| {
+            let woken = self.woken.clone();
+            self.bus.listen(&subject::wake(host.name.as_str()), Arc::new(move || woken.wake(number)))
+        });
+        let consoles = self.hosts.iter().map(|host| crate::console::serve(&*self.bus, &host.name, host.driver.clone()));
+        hints.chain(consoles).collect()
+    }
+
+    pub(crate) fn start_worker(self: &Arc<Self>, key: Key, offered: Offered) {
+        if offered == Offered::Start {
+            self.workers.spawn(self.clone().work(key));
+        }
+    }
+
+    async fn tidy_loop(&self) {
+        let Some(age) = self.config.unused_image_age else { return };
+        loop {
+            self.builder.tidy(age).await;
+            tokio::time::sleep(age.min(Duration::from_secs(3600))).await;
+        }
+    }
+}

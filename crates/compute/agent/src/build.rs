@@ -1,0 +1,238 @@
+//! Making a guest: its images, disks, config drive, and the word to the driver.
+//!
+//! Everything of a guest lies in `<instances_dir>/<uuid>/`, beside the driver's own files:
+//!
+//! | file | what |
+//! |---|---|
+//! | `base` | hard link to the image in the cache; read-only ground of `disk` |
+//! | `disk` | root disk: qcow2 over `base` |
+//! | `disk.eph0`, `disk.swap` | raw, sparse |
+//! | `disk.config` | config drive, ISO 9660 |
+//! | `aki`, `ari` | hard links to kernel and ramdisk in the cache |
+//! | `generation` | see `record` |
+
+mod config_drive;
+mod ephemeral;
+mod error;
+mod plan;
+mod qcow2;
+mod root;
+mod swap;
+
+pub(crate) use error::BuildError;
+
+use crate::cache::{CachedImage, ImageCache, Wanted};
+use crate::config::AgentConfig;
+use crate::files;
+use crate::report::Progress;
+use base::InstanceId;
+use compute_model::driver::{DirectKernel, DiskFormat, DiskRole, Driver, GuestDisk};
+use compute_model::spec::InstanceSpec;
+use compute_model::states::PowerState;
+use plan::Plan;
+use platform_faults::at;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Builder {
+    instances_dir: PathBuf,
+    cache: ImageCache,
+    turns: Semaphore,
+    dhcp_domain: String,
+}
+
+/// The images of one guest.
+struct Images {
+    root: CachedImage,
+    kernel: Option<CachedImage>,
+    ramdisk: Option<CachedImage>,
+}
+
+impl Builder {
+    pub(crate) fn new(cache: ImageCache, config: &AgentConfig) -> Self {
+        Self {
+            instances_dir: config.instances_dir.clone(),
+            cache,
+            turns: Semaphore::new(config.builds.max(1)),
+            dhcp_domain: config.dhcp_domain.clone(),
+        }
+    }
+
+    /// Once, before anything is built. Without real disks nothing is touched.
+    pub(crate) async fn prepare(&self, disks: bool) {
+        if !disks {
+            return;
+        }
+        let dir = self.instances_dir.clone();
+        if let Err(error) = files::off_loop(move || files::create_dir(&dir)).await {
+            tracing::error!(%error, dir = %self.instances_dir.display(), "the guests' directory cannot be made");
+        }
+        if let Err(error) = self.cache.prepare().await {
+            tracing::error!(%error, "the image cache cannot be prepared");
+        }
+    }
+
+    pub(crate) async fn tidy(&self, unused_image_age: Duration) {
+        if let Err(error) = self.cache.drop_unused(unused_image_age).await
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "unused images cannot be dropped from the cache");
+        }
+    }
+
+    fn dir(&self, id: InstanceId) -> PathBuf {
+        self.instances_dir.join(id.to_string())
+    }
+
+    /// Nothing there is fine.
+    pub(crate) async fn remove_files(&self, id: InstanceId) -> io::Result<()> {
+        let (dir, parent) = (self.dir(id), self.instances_dir.clone());
+        files::off_loop(move || {
+            if dir.exists() {
+                files::remove_dir(&dir)?;
+                files::sync_dir(&parent)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The guest runs when this returns. What a failure leaves behind, the caller clears away.
+    pub(crate) async fn spawn(
+        &self,
+        driver: &dyn Driver,
+        spec: &InstanceSpec,
+        removal: &CancellationToken,
+        progress: &Progress,
+    ) -> Result<(), BuildError> {
+        match driver.power(spec.id).await? {
+            PowerState::Running | PowerState::Paused | PowerState::Suspended => return Ok(()),
+            // it was started before a crash; all its files are in place
+            PowerState::Shutdown | PowerState::Crashed if driver.start(spec.id).await.is_ok() => return Ok(()),
+            PowerState::Shutdown | PowerState::Crashed => driver.destroy(spec.id).await?,
+            PowerState::NoState => {}
+        }
+        let plan = Plan::of(spec)?;
+        let images = tokio::select! {
+            images = self.images(&plan, progress) => images?,
+            () = removal.cancelled() => return Err(BuildError::Superseded),
+        };
+        at("agent.spawn.image").await;
+        let _turn = tokio::select! {
+            turn = self.turns.acquire() => turn,
+            () = removal.cancelled() => return Err(BuildError::Superseded),
+        };
+        progress.say("spawning", "making the disks".to_owned());
+        let dir = self.fresh_dir(spec.id).await?;
+        let mut guest = crate::act::bare_guest(spec);
+        guest.disks = self.disks(&dir, &plan, &images).await?;
+        at("agent.spawn.disks").await;
+        if plan.config_drive {
+            guest.disks.push(self.config_drive(&dir, spec).await?);
+            at("agent.spawn.config_drive").await;
+        }
+        if let Some(kernel) = images.kernel {
+            guest.direct_kernel = Some(direct_kernel(&dir, &plan, kernel, images.ramdisk).await?);
+        }
+        let synced = dir.clone();
+        files::off_loop(move || files::sync_dir(&synced)).await.map_err(BuildError::io("make durable", &dir))?;
+        driver.spawn(&guest).await?;
+        at("agent.spawn.started").await;
+        Ok(())
+    }
+
+    async fn images(&self, plan: &Plan, progress: &Progress) -> Result<Images, BuildError> {
+        let get = async |wanted: &Wanted, what: &'static str| {
+            let tell = |percent: Option<u64>| {
+                let how_far = percent.map(|p| format!(", {p} %")).unwrap_or_default();
+                progress.say("block_device_mapping", format!("fetching {what} {}{how_far}", wanted.id));
+            };
+            self.cache.get(wanted, tell).await
+        };
+        let maybe = async |wanted: &Option<Wanted>, what: &'static str| match wanted {
+            Some(wanted) => get(wanted, what).await.map(Some),
+            None => Ok(None),
+        };
+        let (root, kernel, ramdisk) = tokio::try_join!(
+            get(&plan.root, "image"),
+            maybe(&plan.kernel, "kernel image"),
+            maybe(&plan.ramdisk, "ramdisk image"),
+        )?;
+        for (image, format) in [(&kernel, "aki"), (&ramdisk, "ari")] {
+            if let Some(image) = image.as_ref().filter(|i| i.about.disk_format != format) {
+                let id = image.id;
+                return Err(BuildError::Unacceptable {
+                    id,
+                    why: format!("it is {}, not {format}", image.about.disk_format),
+                });
+            }
+        }
+        Ok(Images { root, kernel, ramdisk })
+    }
+
+    /// An empty directory for the guest: what an interrupted build has left goes.
+    async fn fresh_dir(&self, id: InstanceId) -> Result<PathBuf, BuildError> {
+        let (dir, parent) = (self.dir(id), self.instances_dir.clone());
+        let made = dir.clone();
+        files::off_loop(move || {
+            files::remove_dir(&made)?;
+            files::create_dir(&made)?;
+            files::sync_dir(&parent)?;
+            made.canonicalize()
+        })
+        .await
+        .map_err(BuildError::io("make", &dir))
+    }
+
+    async fn disks(&self, dir: &Path, plan: &Plan, images: &Images) -> Result<Vec<GuestDisk>, BuildError> {
+        let mut disks = vec![root::make(dir, &images.root, plan.root_disk).await?];
+        if let Some(bytes) = plan.ephemeral_bytes {
+            let path = dir.join("disk.eph0");
+            ephemeral::make(&path, bytes).await.map_err(BuildError::io("make the ephemeral disk", &path))?;
+            disks.push(raw(path, DiskRole::Ephemeral));
+        }
+        if let Some(bytes) = plan.swap_bytes {
+            let path = dir.join("disk.swap");
+            let made = path.clone();
+            files::off_loop(move || swap::make(&made, bytes))
+                .await
+                .map_err(BuildError::io("make the swap disk", &path))?;
+            disks.push(raw(path, DiskRole::Swap));
+        }
+        Ok(disks)
+    }
+
+    async fn config_drive(&self, dir: &Path, spec: &InstanceSpec) -> Result<GuestDisk, BuildError> {
+        let path = dir.join("disk.config");
+        let (to, spec, domain) = (path.clone(), spec.clone(), self.dhcp_domain.clone());
+        files::off_loop(move || config_drive::make(&to, &spec, &domain))
+            .await
+            .map_err(BuildError::io("write the config drive", &path))?;
+        Ok(raw(path, DiskRole::ConfigDrive))
+    }
+}
+
+fn raw(path: PathBuf, role: DiskRole) -> GuestDisk {
+    GuestDisk { path, format: DiskFormat::Raw, role, backing: None }
+}
+
+async fn direct_kernel(
+    dir: &Path,
+    plan: &Plan,
+    kernel: CachedImage,
+    ramdisk: Option<CachedImage>,
+) -> Result<DirectKernel, BuildError> {
+    let place = async |image: CachedImage, name: &str| {
+        let to = dir.join(name);
+        root::link(image.path, to.clone()).await.map_err(BuildError::io("link", &to))?;
+        Ok::<_, BuildError>(to)
+    };
+    let ramdisk = match ramdisk {
+        Some(ramdisk) => Some(place(ramdisk, "ari").await?),
+        None => None,
+    };
+    Ok(DirectKernel { kernel: place(kernel, "aki").await?, ramdisk, command_line: plan.command_line.clone() })
+}

@@ -1,0 +1,126 @@
+//! Asking for work: for all hosts at an interval, and at once for those that were woken.
+//!
+//! One question at a time. While it is on its way, hints gather, and the next question is for all of them together: a
+//! thousand hosts woken at once are one or two fetches, and answers come in the order of their questions.
+
+use crate::agent::Agent;
+use compute_model::assignment::{Fetch, Fetched, Register, Registered, subject};
+use platform_bus::{BusError, call};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The pause after `failures` failures in a row: doubled each time up to `longest`, a tenth of chance in it.
+pub(crate) fn pause(failures: u32, longest: Duration) -> Duration {
+    jittered(FIRST_PAUSE.saturating_mul(1 << failures.min(12)).min(longest))
+}
+
+pub(crate) fn jittered(d: Duration) -> Duration {
+    d.mul_f64(rand::random_range(0.9..1.1))
+}
+
+impl Agent {
+    pub(crate) async fn call<Q: Serialize + Sync, R: DeserializeOwned>(&self, to: &str, q: &Q) -> Result<R, BusError> {
+        call(&*self.bus, to, q, self.config.call_limit).await
+    }
+
+    /// Calls until there is an answer.
+    pub(crate) async fn insist<Q: Serialize + Sync, R: DeserializeOwned>(&self, to: &str, q: &Q) -> R {
+        let mut failures = 0;
+        loop {
+            match self.call(to, q).await {
+                Ok(answer) => return answer,
+                Err(error) => {
+                    if failures % 10 == 3 {
+                        tracing::warn!(%error, "the conductor does not answer, trying on");
+                    }
+                    tokio::time::sleep(pause(failures, self.config.fetch_interval)).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn register(&self, hosts: Register) {
+        // a bus may limit a message to a megabyte
+        for some in hosts.hosts.chunks(250) {
+            let _registered: Registered = self.insist(subject::REGISTER, &Register { hosts: some.to_vec() }).await;
+        }
+    }
+
+    pub(crate) async fn fetch_loop(self: &Arc<Self>) {
+        let interval = self.config.fetch_interval;
+        let everyone: Vec<usize> = (0..self.hosts.len()).collect();
+        let mut next_round = Instant::now() + jittered(interval);
+        let mut failures = 0;
+        loop {
+            let mut round = Instant::now() >= next_round;
+            if !round {
+                tokio::select! {
+                    () = self.woken.woken() => {}
+                    () = tokio::time::sleep_until(next_round) => round = true,
+                }
+            }
+            let woken = self.woken.take();
+            let hosts = if round { &everyone } else { &woken };
+            if hosts.is_empty() && !round {
+                continue;
+            }
+            match self.fetch_for(hosts).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    if failures % 10 == 3 {
+                        tracing::warn!(%error, "cannot ask for work");
+                    }
+                    self.woken.add(woken);
+                    tokio::time::sleep(pause(failures, interval)).await;
+                    failures += 1;
+                    next_round = Instant::now();
+                    continue;
+                }
+            }
+            if round {
+                next_round = Instant::now() + jittered(interval);
+            }
+        }
+    }
+
+    async fn fetch_for(self: &Arc<Self>, hosts: &[usize]) -> Result<(), BusError> {
+        let number = self.slots.fetching();
+        let hosts = hosts.iter().map(|&n| self.hosts[n].name.clone()).collect();
+        let result = self.call::<_, Fetched>(subject::FETCH, &Fetch { hosts, all: false }).await;
+        let label = if result.is_ok() { "answered" } else { "failed" };
+        metrics::counter!("skyiron_agent_fetches_total", "result" => label).increment(1);
+        for assignment in result?.assignments {
+            let Some(&host) = self.numbers.get(&assignment.host) else {
+                tracing::error!(host = %assignment.host, "given work of a host that is not ours");
+                continue;
+            };
+            let key = (host, assignment.instance);
+            let offered = self.slots.offer(host, assignment);
+            self.start_worker(key, offered);
+        }
+        self.slots.fetched(number);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest() {
+        let longest = Duration::from_secs(5);
+        assert!(pause(0, longest) < Duration::from_millis(60));
+        assert!(pause(3, longest) > Duration::from_millis(350));
+        for failures in [8, 40, u32::MAX] {
+            let p = pause(failures, longest);
+            assert!(p > Duration::from_secs(4) && p < Duration::from_secs(6), "{p:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Reports: tried until the conductor has taken or refused them.
+
+use crate::agent::Agent;
+use crate::fetch::pause;
+use base::InstanceId;
+use compute_model::assignment::{Outcome, Report, Reported, subject};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    Accepted,
+    /// The conductor has moved on: what it wants now must be fetched.
+    Refused,
+    /// A newer generation has been fetched: this report would be refused.
+    Superseded,
+    /// The agent stops. The next one reports.
+    Stopping,
+}
+
+impl Agent {
+    pub(crate) async fn deliver(&self, report: &Report, newer: &CancellationToken) -> Delivered {
+        let mut failures = 0;
+        loop {
+            let answer = tokio::select! {
+                answer = self.call::<_, Reported>(subject::REPORT, report) => answer,
+                () = newer.cancelled() => return Delivered::Superseded,
+            };
+            match answer {
+                Ok(Reported { accepted: true }) => return Delivered::Accepted,
+                Ok(Reported { accepted: false }) => return Delivered::Refused,
+                Err(error) => {
+                    if failures % 10 == 3 {
+                        tracing::warn!(instance = %report.instance, %error, "a report does not get through, trying on");
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause(failures, LONGEST_PAUSE)) => {}
+                () = newer.cancelled() => return Delivered::Superseded,
+                () = self.stopping.cancelled() => return Delivered::Stopping,
+            }
+            failures += 1;
+        }
+    }
+}
+
+/// Tells how far a build is. Only the newest word is sent, once: progress that is lost is no loss.
+pub(crate) struct Progress {
+    words: watch::Sender<(&'static str, String)>,
+    sender: JoinHandle<()>,
+}
+
+impl Progress {
+    pub(crate) fn of(agent: &Arc<Agent>, host: usize, instance: InstanceId, generation: u64) -> Self {
+        let (words, mut heard) = watch::channel(("", String::new()));
+        let agent = agent.clone();
+        let sender = tokio::spawn(async move {
+            while heard.changed().await.is_ok() {
+                let (task, why) = heard.borrow_and_update().clone();
+                let outcome = Outcome::Progress { task: task.to_owned(), why };
+                let host = agent.hosts[host].name.clone();
+                let report = Report { host, instance, generation: Some(generation), outcome };
+                if let Err(error) = agent.call::<_, Reported>(subject::REPORT, &report).await {
+                    tracing::debug!(%error, "progress not told");
+                }
+            }
+        });
+        Self { words, sender }
+    }
+
+    /// `task`: what the server's task_state shows. `why`: what it waits for, in words.
+    pub(crate) fn say(&self, task: &'static str, why: String) {
+        self.words.send_replace((task, why));
+    }
+
+    /// Nothing of it is under way any more when this returns, so it cannot overtake the report that follows.
+    pub(crate) async fn finish(self) {
+        drop(self.words);
+        if let Err(error) = self.sender.await {
+            tracing::error!(%error, "telling progress failed");
+        }
+    }
+}

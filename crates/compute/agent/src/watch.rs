@@ -1,0 +1,100 @@
+//! What changes by itself: guests that power off or crash, hosts that get more memory.
+
+use crate::agent::Agent;
+use base::{HostName, InstanceId};
+use compute_model::assignment::Register;
+use compute_model::driver::HostFacts;
+use compute_model::states::PowerState;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What was last told, so that only changes are.
+#[derive(Default)]
+pub(crate) struct Seen {
+    facts: HashMap<HostName, HostFacts>,
+    /// Warned about already.
+    unknown: HashSet<(usize, InstanceId)>,
+}
+
+pub(crate) type SeenLock = Mutex<Seen>;
+
+impl Agent {
+    /// Follows the events of one host's driver.
+    pub(crate) async fn watch_guests(self: Arc<Self>, number: usize) {
+        loop {
+            let id = tokio::select! {
+                id = self.hosts[number].driver.changed() => id,
+                () = self.stopping.cancelled() => return,
+            };
+            let key = (number, id);
+            match self.slots.look(key) {
+                Some(offered) => self.start_worker(key, offered),
+                None => {
+                    tracing::debug!(host = %self.hosts[number].name, instance = %id, "a guest without assignment changed")
+                }
+            }
+        }
+    }
+
+    /// Looks at everything once in a while: events may have been missed.
+    pub(crate) async fn look_loop(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(crate::fetch::jittered(self.config.look_interval)).await;
+            self.look_at_facts().await;
+            self.look_at_guests().await;
+        }
+    }
+
+    pub(crate) fn remember_facts(&self, hosts: &[(HostName, HostFacts)]) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.facts.extend(hosts.iter().cloned());
+    }
+
+    async fn look_at_facts(&self) {
+        let mut changed = Vec::new();
+        for host in &self.hosts {
+            let Ok(facts) = host.driver.facts().await else { continue };
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.facts.get(&host.name) != Some(&facts) {
+                changed.push((host.name.clone(), facts));
+            }
+        }
+        if !changed.is_empty() {
+            tracing::info!(hosts = changed.len(), "what hosts have has changed");
+            self.remember_facts(&changed);
+            self.register(Register { hosts: changed }).await;
+        }
+    }
+
+    async fn look_at_guests(self: &Arc<Self>) {
+        let mut told: HashMap<usize, Vec<(InstanceId, Option<PowerState>)>> = HashMap::new();
+        for ((number, id), power) in self.slots.told() {
+            told.entry(number).or_default().push((id, power));
+        }
+        for (number, host) in self.hosts.iter().enumerate() {
+            let Ok(guests) = host.driver.guests().await else { continue };
+            let mut found: HashMap<InstanceId, PowerState> = guests.into_iter().map(|g| (g.id, g.power)).collect();
+            for (id, told) in told.remove(&number).unwrap_or_default() {
+                let power = found.remove(&id).unwrap_or_default();
+                if told.is_some_and(|t| t != power)
+                    && let Some(offered) = self.slots.look((number, id))
+                {
+                    self.start_worker((number, id), offered);
+                }
+            }
+            for (id, power) in found {
+                let key = (number, id);
+                if !self.slots.knows(key) && self.is_news(key) {
+                    self.unknown(host, id, power).await;
+                }
+            }
+            // a thousand hosts in one sweep must not hold up the others' work
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether the unknown guest has not been told of before.
+    pub(crate) fn is_news(&self, key: (usize, InstanceId)) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown.insert(key)
+    }
+}
