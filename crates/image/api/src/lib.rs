@@ -1,1 +1,37 @@
+//! The image service's REST API, v2 (glance-api): stores, finds and serves images.
+//!
+//! Holds no database: metadata is the [`Registry`](image_model::Registry)'s, which may be in this process or behind the
+//! bus ([`BusRegistry`]); bytes are the [`Backend`](image_model::Backend)'s. What may be done to an image is decided by
+//! `image-model` and by policy; a handler allows, translates, calls, renders.
+//!
+//! | folder | resource |
+//! |---|---|
+//! | [`images`] | the records |
+//! | [`data`] | their bytes: upload (hashes, inspection and storing in one pass) and download |
+//! | [`members`], [`tags`], [`actions`], [`locations`] | what else hangs on an image |
+//! | [`info`], [`schemas`], [`tasks`], [`versions`] | what the service says of itself |
 
+mod actions;
+mod bus;
+mod data;
+mod fault;
+mod glance;
+mod images;
+mod info;
+mod janitor;
+mod locations;
+mod members;
+mod policy;
+mod routes;
+mod schemas;
+mod source;
+mod tags;
+mod tasks;
+mod versions;
+
+pub use bus::BusRegistry;
+pub use glance::{Glance, ImageApi};
+pub use janitor::tend;
+pub use policy::default_policy;
+pub use routes::{service, table};
+pub use source::LocalImages;

@@ -124,4 +124,6 @@ impl Writer for MemoryWriter {
         backend.with(|images| images.insert(key, chunks));
         Ok(location)
     }
+
+    async fn abort(self: Box<Self>) {}
 }

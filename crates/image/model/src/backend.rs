@@ -40,6 +40,9 @@ pub trait Writer: Send {
 
     /// Makes the data durable and visible. Returns its location.
     async fn commit(self: Box<Self>) -> Result<String, BackendError>;
+
+    /// Like dropping it, but returns when nothing is left.
+    async fn abort(self: Box<Self>);
 }
 
 #[derive(Debug, thiserror::Error)]

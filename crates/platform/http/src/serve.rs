@@ -45,7 +45,8 @@ pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiv
                     continue;
                 }
             },
-            _ = stop.wait_for(|s| *s) => break,
+            // the guard inside would not travel between threads
+            () = async { drop(stop.wait_for(|s| *s).await) } => break,
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");

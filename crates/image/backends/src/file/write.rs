@@ -147,6 +147,12 @@ impl Writer for FileWriter {
             Err(_) => Err(self.failure().await),
         }
     }
+
+    async fn abort(self: Box<Self>) {
+        let Self { orders, outcome, .. } = *self;
+        drop(orders);
+        let _whatever_it_was = outcome.await;
+    }
 }
 
 /// The writing thread: until told to commit, or until nobody can tell it any more.

@@ -40,6 +40,10 @@ async fn an_abandoned_writer_leaves_nothing() {
     writer.write(Bytes::from(pattern(100_000))).await.unwrap();
     drop(writer);
     until_empty(dir.path()).await;
+    let mut writer = backend.create("image", None).await.unwrap();
+    writer.write(Bytes::from(pattern(100_000))).await.unwrap();
+    writer.abort().await;
+    assert!(names(dir.path()).is_empty());
 }
 
 #[tokio::test]

@@ -1,0 +1,19 @@
+//! `/v2/images/{image_id}/file`: the bytes.
+//!
+//! An upload goes through once: every chunk is hashed (MD5 and SHA-512, each on a thread), inspected and written, side
+//! by side and bounded, so that it takes as long as the slowest of them and holds a few MiB whatever the image's size.
+
+pub(crate) mod download;
+mod hashing;
+mod lease;
+mod range;
+mod store;
+pub(crate) mod upload;
+
+use base::ImageId;
+
+/// Under what name an upload's data is stored. Each attempt has its own, so that a late one can never write over, or
+/// delete, what a later one has stored.
+pub(crate) fn key(image: ImageId, upload: &str) -> String {
+    format!("{image}.{upload}")
+}

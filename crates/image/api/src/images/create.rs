@@ -1,0 +1,34 @@
+//! `POST /v2/images`
+
+use super::wire;
+use crate::{Glance, fault, policy};
+use image_model::{Image, RegistryError, new_image};
+use platform_http::{Call, Fault, Reply};
+
+/// A record without data yet.
+pub(crate) async fn create(glance: Glance, call: Call) -> Result<Reply, Fault> {
+    let image = new_image(call.json(), call.cx.project_id(), glance.clock.now(), &glance.limits).map_err(fault::of)?;
+    allow(&glance, &call, &image)?;
+    let id = image.id;
+    let image = glance.registry.image_create(image, call.cx.request_id.clone()).await.map_err(|e| match e {
+        RegistryError::Duplicate => Fault::conflict(format!("Image ID {id} already exists!")),
+        other => fault::of_registry(other),
+    })?;
+    tracing::info!(image.id = %image.id, "image {} created", image.id);
+    Ok(Reply::json(201, &wire::image(&image)).location(&format!("{}/v2/images/{}", call.root_url, image.id)))
+}
+
+fn allow(glance: &Glance, call: &Call, image: &Image) -> Result<(), Fault> {
+    if !glance.allows(&call.cx, policy::ADD_IMAGE, image) {
+        return Err(match &image.owner {
+            Some(owner) if call.cx.project_id() != Some(owner) => {
+                Fault::forbidden(format!("You are not permitted to create images owned by '{owner}'"))
+            }
+            _ => policy::denied(policy::ADD_IMAGE),
+        });
+    }
+    match policy::rule_for(image.visibility) {
+        Some(rule) => glance.allow(&call.cx, rule, image),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,204 @@
+//! A cloud that is nothing but an image service, and people with tokens.
+
+use async_trait::async_trait;
+use axum::body::Body;
+use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
+use http::{Method, Request};
+use image_api::{Glance, ImageApi, default_policy, service};
+use image_backends::FileBackend;
+use image_model::{Limits, Registry};
+use image_registry::Store;
+use platform_db::Db;
+use platform_http::{AuthError, Authenticate, Service};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) struct Cloud {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) glance: Glance,
+    pub(crate) registry: Store,
+    pub(crate) backend: FileBackend,
+    pub(crate) service: Arc<Service<Glance>>,
+}
+
+/// A token is `user@project+role,role`; `-` as the project is none.
+struct Names;
+
+#[async_trait]
+impl Authenticate for Names {
+    async fn authenticate(&self, token: &str) -> Result<Arc<TokenFacts>, AuthError> {
+        let (user, rest) = token.split_once('@').ok_or(AuthError::Invalid)?;
+        let (project, roles) = rest.split_once('+').ok_or(AuthError::Invalid)?;
+        let scope = match project {
+            "-" => Scope::Unscoped,
+            id => Scope::Project {
+                id: id.into(),
+                name: id.into(),
+                domain_id: "default".into(),
+                domain_name: "Default".into(),
+            },
+        };
+        Ok(Arc::new(TokenFacts {
+            user_id: user.into(),
+            user_name: user.into(),
+            user_domain_id: "default".into(),
+            user_domain_name: "Default".into(),
+            scope,
+            roles: roles.split(',').map(str::to_owned).collect(),
+            issued_at: Timestamp(0),
+            expires_at: Timestamp(i64::MAX),
+            audit_ids: vec![],
+        }))
+    }
+}
+
+pub(crate) const ADMIN: &str = "root@admin+admin,manager,member,reader";
+pub(crate) const ALICE: &str = "alice@p1+member,reader";
+pub(crate) const ALICES_READER: &str = "carl@p1+reader";
+pub(crate) const BOB: &str = "bob@p2+member,reader";
+pub(crate) const EVE: &str = "eve@p3+member,reader";
+pub(crate) const SERVICE: &str = "nova@service+service";
+pub(crate) const UNSCOPED: &str = "alice@-+";
+
+impl Cloud {
+    pub(crate) async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&format!("sqlite:{}", dir.path().join("cloud.db").display())).await.unwrap();
+        db.migrate().await.unwrap();
+        let registry = Store::new(db);
+        Self::around(dir, registry.clone(), Arc::new(registry), limits)
+    }
+
+    /// `asked` is the registry that the API talks to: the store itself, or something in between.
+    pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
+        let backend = FileBackend::open(dir.path().join("images"), 0).unwrap();
+        let glance = Glance::new(ImageApi {
+            registry: asked,
+            backend: Arc::new(backend.clone()),
+            enforcer: Arc::new(default_policy().unwrap()),
+            limits,
+            clock: Arc::new(SystemClock),
+        });
+        let service = Arc::new(service(glance.clone(), Arc::new(Names), "http://localhost/identity".into()));
+        Self { dir, glance, registry, backend, service }
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.service.clone().handle("/image", request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await;
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            bytes: bytes.map(|b| b.to_vec()).map_err(|e| e.to_string()),
+        }
+    }
+
+    pub(crate) async fn call(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(&method).uri(format!("/image{path}")).header("host", "cloud");
+        if !token.is_empty() {
+            request = request.header("x-auth-token", token);
+        }
+        let body = match body {
+            None => Body::empty(),
+            Some(json) => {
+                let kind = match method {
+                    Method::PATCH => "application/openstack-images-v2.1-json-patch",
+                    _ => "application/json",
+                };
+                request = request.header("content-type", kind);
+                Body::from(json.to_string())
+            }
+        };
+        self.ask(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+        self.call(token, Method::GET, path, None).await
+    }
+    pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(token, Method::POST, path, Some(body)).await
+    }
+    pub(crate) async fn put(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(token, Method::PUT, path, Some(body)).await
+    }
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(token, Method::PATCH, path, Some(body)).await
+    }
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+        self.call(token, Method::DELETE, path, None).await
+    }
+
+    /// A new image's path.
+    pub(crate) async fn create(&self, token: &str, body: Value) -> String {
+        let created = self.post(token, "/v2/images", body).await.expect(201).json();
+        format!("/v2/images/{}", created["id"].as_str().unwrap())
+    }
+    /// A new image that takes raw data.
+    pub(crate) async fn bare(&self, token: &str) -> String {
+        self.create(token, json!({"name": "bare", "disk_format": "raw", "container_format": "bare"})).await
+    }
+
+    pub(crate) async fn upload(&self, token: &str, image: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::put(format!("/image{image}/file"))
+            .header("x-auth-token", token)
+            .header("content-type", "application/octet-stream")
+            .body(body.into())
+            .unwrap();
+        self.ask(request).await
+    }
+
+    pub(crate) async fn status(&self, image: &str) -> String {
+        let shown = self.get(ADMIN, image).await.expect(200).json();
+        shown["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Names of the stored files, partial ones too.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.image_dir()).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n != ".lock").collect()
+    }
+    pub(crate) fn image_dir(&self) -> PathBuf {
+        self.dir.path().join("images")
+    }
+}
+
+pub(crate) fn id_of(image: &str) -> ImageId {
+    image.rsplit('/').next().unwrap().parse().unwrap()
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) bytes: Result<Vec<u8>, String>,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        self
+    }
+    /// A refusal with that status whose text has these words.
+    #[track_caller]
+    pub(crate) fn refuses(self, status: u16, words: &str) {
+        let text = self.expect(status).text();
+        assert!(text.contains(words), "{words:?} is not in {text:?}");
+    }
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(self.bytes.as_deref().unwrap_or_default()).into_owned()
+    }
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(self.bytes.as_ref().unwrap()).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|v| v.to_str().unwrap()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,58 @@
+//! What processes that died leave, and who cleans up.
+
+use crate::cloud::{ALICE, Cloud, id_of};
+use base::Timestamp;
+use bytes::Bytes;
+use image_api::tend;
+use image_model::{Backend, Registry};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+async fn until(what: &str, cloud: &Cloud, mut holds: impl AsyncFnMut(&Cloud) -> bool) {
+    let started = Instant::now();
+    while !holds(cloud).await {
+        assert!(started.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// An upload whose process was killed: before its data had its name, and after.
+#[tokio::test]
+async fn a_lost_upload_is_queued_again_and_its_bytes_are_gone() {
+    let cloud = Cloud::start().await;
+    for stored in [false, true] {
+        let image = cloud.bare(ALICE).await;
+        let id = id_of(&image);
+        cloud.registry.upload_begin(id, "dead".into(), Timestamp(1), "req-1".into()).await.unwrap();
+        if stored {
+            let mut writer = cloud.backend.create(&format!("{id}.dead"), None).await.unwrap();
+            writer.write(Bytes::from_static(b"data")).await.unwrap();
+            writer.commit().await.unwrap();
+        } else {
+            std::fs::write(cloud.image_dir().join(format!(".partial-{id}.dead")), b"da").unwrap();
+        }
+        assert_eq!((cloud.status(&image).await.as_str(), cloud.files().len()), ("saving", 1));
+        let (stop, stopped) = watch::channel(false);
+        let janitor = tokio::spawn(tend(cloud.glance.clone(), stopped));
+        until("queued", &cloud, async |c| c.status(&image).await == "queued").await;
+        until("no files", &cloud, async |c| c.files().is_empty()).await;
+        stop.send_replace(true);
+        janitor.await.unwrap();
+        cloud.upload(ALICE, &image, "another try").await.expect(204);
+        cloud.delete(ALICE, &image).await.expect(204);
+    }
+}
+
+/// A delete whose process was killed between the record and the data.
+#[tokio::test]
+async fn data_of_a_deleted_image_goes_too() {
+    let cloud = Cloud::start().await;
+    let image = cloud.bare(ALICE).await;
+    cloud.upload(ALICE, &image, "data").await.expect(204);
+    cloud.registry.image_delete(id_of(&image), "req-1".into()).await.unwrap();
+    assert_eq!(cloud.files().len(), 1);
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(tend(cloud.glance.clone(), stopped));
+    until("no files", &cloud, async |c| c.files().is_empty()).await;
+    until("forgotten", &cloud, async |c| c.registry.deleted_with_data().await.unwrap().is_empty()).await;
+}

@@ -1,0 +1,12 @@
+//! The image service as clients meet it: real registry (SQLite), real files.
+
+mod cloud;
+mod data;
+mod elsewhere;
+mod errors;
+mod listing;
+mod lost;
+mod patching;
+mod records;
+mod sharing;
+mod vanishing;
