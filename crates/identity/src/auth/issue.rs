@@ -1,0 +1,107 @@
+//! Making a token.
+
+use super::resolve::Resolved;
+use crate::store::revocations::{self, Revoked};
+use crate::store::{projects, trusts, users};
+use crate::token::{Methods, Token, TokenScope, payload::new_audit_id};
+use crate::{Error, Identity};
+use base::{Secret, Timestamp};
+use platform_db::{DbError, Tx};
+use std::sync::Arc;
+
+/// Everything about a token to be made but when.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) user_id: String,
+    pub(super) methods: Methods,
+    pub(super) scope: TokenScope,
+    pub(super) trust_id: Option<String>,
+    pub(super) application_credential_id: Option<String>,
+    /// Not later than this: the end of the token, or credential, it is made from.
+    pub(super) not_after: Option<Timestamp>,
+    /// The first token of the chain this one continues.
+    pub(super) chain: Option<String>,
+}
+
+/// Keystone's times of issue are whole seconds.
+const SECOND: i64 = 1_000_000;
+
+impl Identity {
+    /// The token's text, and what it means. 401 if the user may not have it.
+    pub(super) async fn issue(&self, order: Order) -> Result<(Secret, Arc<Resolved>), Error> {
+        let now = self.now();
+        let latest = now.plus(self.0.config.token_ttl);
+        let ends = order.not_after.map_or(latest, |t| t.min(latest));
+        let mut audit_ids = vec![new_audit_id()];
+        audit_ids.extend(order.chain);
+        let mut token = Token {
+            user_id: order.user_id,
+            methods: order.methods,
+            scope: order.scope,
+            trust_id: order.trust_id,
+            application_credential_id: order.application_credential_id,
+            issued_at: Timestamp(now.0 - now.0.rem_euclid(SECOND)),
+            expires_at: Timestamp(ends.0 - ends.0.rem_euclid(SECOND)),
+            audit_ids,
+        };
+        token.issued_at = self.after_revocations(&token).await?;
+        let resolved = self.resolve(token).await.map_err(|e| match e {
+            // whether the project is gone, disabled or not theirs is nothing to tell
+            Error::Refused { status, .. } if status == platform_http::StatusCode::NOT_FOUND => Error::Unauthorized,
+            other => other,
+        })?;
+        if let Some(trust) = &resolved.trust {
+            self.consume_trust(&trust.id).await?;
+        }
+        let seconds = u64::try_from(resolved.token.issued_at.0 / SECOND).unwrap_or_default();
+        let text = self.0.keys.seal(seconds, &resolved.token.pack());
+        let resolved = Arc::new(resolved);
+        self.0.tokens.put(&text, resolved.clone());
+        Ok((Secret::new(text), resolved))
+    }
+
+    /// Its time of issue is cut to a second, and a revocation voids all tokens of its own second. So a token made in
+    /// the second of a revocation (a login right after a password change) gets the next one.
+    async fn after_revocations(&self, token: &Token) -> Result<Timestamp, Error> {
+        let Some(user) = users::get(self.db(), &token.user_id).await? else { return Err(Error::Unauthorized) };
+        let scope_domain = match &token.scope {
+            TokenScope::Domain(id) => Some(id.clone()),
+            TokenScope::Project(id) => projects::get(self.db(), id).await?.and_then(|p| p.domain_id),
+            TokenScope::Unscoped | TokenScope::System => None,
+        };
+        let last = self.last_revocation(token, &user.domain_id, scope_domain.as_deref()).await?;
+        Ok(match last {
+            Some(at) if token.issued_at <= at => Timestamp((at.0.div_euclid(SECOND) + 1) * SECOND),
+            _ => token.issued_at,
+        })
+    }
+
+    async fn consume_trust(&self, id: &str) -> Result<(), Error> {
+        let mut tx = self.db().begin().await?;
+        if !trusts::consume(&mut tx, id).await? {
+            return Err(Error::forbidden(format!("No remaining uses for trust: {id}.")));
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Makes one token void.
+    pub(crate) async fn revoke_token(&self, resolved: &Resolved) -> Result<(), Error> {
+        let Some(audit_id) = resolved.token.audit_ids.first() else { return Ok(()) };
+        let mut tx = self.db().begin().await?;
+        self.revoke(&mut tx, Revoked::Token { audit_id }).await?;
+        Ok(self.commit_change(tx).await?)
+    }
+
+    /// Makes all tokens void that a user has now.
+    pub(crate) async fn revoke_of_user(&self, tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
+        self.revoke(tx, Revoked::User(user_id)).await
+    }
+
+    /// Writes the event, and forgets those that have nothing to say any more.
+    pub(crate) async fn revoke(&self, tx: &mut Tx, what: Revoked<'_>) -> Result<(), DbError> {
+        let now = self.now();
+        revocations::add(tx, what, now).await?;
+        // a token may be issued a second ahead, see `after_revocations`
+        revocations::prune(tx, now.minus(self.0.config.token_ttl * 2)).await.map(drop)
+    }
+}

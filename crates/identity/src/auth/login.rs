@@ -1,0 +1,211 @@
+//! `POST /v3/auth/tokens`: proofs to a user, what was asked to a scope, both to a token.
+
+use super::issue::Order;
+use super::request::{Asked, AuthRequest, DomainRef, Proof, Who};
+use super::resolve::Resolved;
+use crate::store::assignments::{self, On};
+use crate::store::projects::{self, ProjectRow};
+use crate::store::users::{self, UserRow};
+use crate::store::{application_credentials, trusts};
+use crate::token::{Methods, TokenScope};
+use crate::{Error, Identity};
+use base::{Secret, Timestamp};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the proofs have shown so far.
+#[derive(Debug, Default)]
+struct Shown {
+    user: Option<UserRow>,
+    methods: Methods,
+    not_after: Option<Timestamp>,
+    chain: Option<String>,
+    application_credential: Option<application_credentials::AppCredRow>,
+}
+
+impl Identity {
+    /// The text of a new token, and what it means.
+    pub(crate) async fn log_in(&self, body: &Value) -> Result<(Secret, Arc<Resolved>), Error> {
+        let request = AuthRequest::parse(body)?;
+        let by_app_cred = request.proofs.iter().any(|p| matches!(p, Proof::ApplicationCredential { .. }));
+        if by_app_cred && request.scope != Asked::Default {
+            return Err(Error::unauthorized_because(
+                "Error authenticating with application credential: Application credentials cannot request a scope.",
+            ));
+        }
+        let mut shown = Shown::default();
+        for proof in &request.proofs {
+            self.examine(proof, &mut shown).await?;
+        }
+        let user = shown.user.ok_or(Error::Unauthorized)?;
+        require_all_factors(&user, shown.methods)?;
+        let (scope, trust_id) = match &shown.application_credential {
+            // such a credential is for its own project, and so is every token made from its tokens
+            Some(a) => (TokenScope::Project(a.project_id.clone()), None),
+            None => self.scope(&request.scope, &user).await?,
+        };
+        self.issue(Order {
+            user_id: user.id,
+            methods: shown.methods,
+            scope,
+            trust_id,
+            application_credential_id: shown.application_credential.map(|a| a.id),
+            not_after: shown.not_after,
+            chain: shown.chain,
+        })
+        .await
+    }
+
+    async fn examine(&self, proof: &Proof, shown: &mut Shown) -> Result<(), Error> {
+        let (user, method) = match proof {
+            Proof::Password { user, password } => {
+                let found = self.find_user(user).await?;
+                let user = self.check_password(found, password).await?;
+                self.refuse_expired_password(&user)?;
+                (user, Methods::PASSWORD)
+            }
+            Proof::Token(text) => (self.by_token(text, shown).await?, Methods::TOKEN),
+            Proof::ApplicationCredential { id, name, user, secret } => {
+                let user = self.by_application_credential(id.as_deref(), name.as_deref(), user.as_ref(), secret, shown);
+                (user.await?, Methods::APPLICATION_CREDENTIAL)
+            }
+        };
+        if shown.user.as_ref().is_some_and(|other| other.id != user.id) {
+            return Err(Error::Unauthorized);
+        }
+        shown.user = Some(user);
+        shown.methods = shown.methods.and(method);
+        Ok(())
+    }
+
+    /// A token for a token: never longer than the old one, and never more than a trust or a credential gave.
+    async fn by_token(&self, text: &Secret, shown: &mut Shown) -> Result<UserRow, Error> {
+        let old = self.resolve_token(text.expose(), Duration::ZERO).await.map_err(|e| match e {
+            Error::Refused { .. } => Error::Unauthorized,
+            other => other,
+        })?;
+        if old.trust.is_some() {
+            return Err(Error::forbidden("You are not authorized to perform the requested action."));
+        }
+        shown.methods = shown.methods.and(old.token.methods);
+        shown.not_after = Some(old.token.expires_at);
+        shown.chain = old.token.audit_ids.last().cloned();
+        shown.application_credential.clone_from(&old.application_credential);
+        Ok(old.user.clone())
+    }
+
+    async fn by_application_credential(
+        &self,
+        id: Option<&str>,
+        name: Option<&str>,
+        owner: Option<&Who>,
+        secret: &Secret,
+        shown: &mut Shown,
+    ) -> Result<UserRow, Error> {
+        let found = match (id, name, owner) {
+            (Some(id), ..) => application_credentials::get(self.db(), id).await?,
+            (None, Some(name), Some(owner)) => match self.find_user(owner).await? {
+                Some(user) => application_credentials::by_name(self.db(), &user.id, name).await?,
+                None => None,
+            },
+            _ => None,
+        };
+        let stored = found.as_ref().map(|a| a.secret_hash.clone());
+        let right = self.0.passwords.verify(secret.clone(), stored).await?;
+        let found = found.filter(|_| right).ok_or(Error::Unauthorized)?;
+        if found.expires_at.is_some_and(|at| Timestamp(at) <= self.now()) {
+            return Err(Error::Unauthorized);
+        }
+        let user = users::get(self.db(), &found.user_id).await?.filter(|u| u.enabled).ok_or(Error::Unauthorized)?;
+        shown.not_after = found.expires_at.map(Timestamp);
+        shown.application_credential = Some(found);
+        Ok(user)
+    }
+
+    /// `None`: nobody of that name, or their domain is missing or disabled.
+    async fn find_user(&self, who: &Who) -> Result<Option<UserRow>, Error> {
+        let user = match who {
+            Who::Id(id) => users::get(self.db(), id).await?,
+            Who::Named { name, domain } => match self.find_domain(domain).await? {
+                Some(domain) => users::by_name(self.db(), &domain.id, name).await?,
+                None => None,
+            },
+        };
+        let Some(user) = user else { return Ok(None) };
+        let domain = projects::domain(self.db(), &user.domain_id).await?;
+        Ok(domain.is_some_and(|d| d.enabled).then_some(user))
+    }
+
+    async fn find_domain(&self, domain: &DomainRef) -> Result<Option<ProjectRow>, Error> {
+        Ok(match domain {
+            DomainRef::Id(id) => projects::domain(self.db(), id).await?,
+            DomainRef::Name(name) => projects::domain_by_name(self.db(), name).await?,
+        })
+    }
+
+    /// What was asked for, as ids. Whether the user has a role there is found out with the token itself.
+    async fn scope(&self, asked: &Asked, user: &UserRow) -> Result<(TokenScope, Option<String>), Error> {
+        let scope = match asked {
+            Asked::Unscoped => TokenScope::Unscoped,
+            Asked::System => TokenScope::System,
+            Asked::Default => self.default_scope(user).await?,
+            Asked::Domain(domain) => TokenScope::Domain(self.find_domain(domain).await?.ok_or(Error::Unauthorized)?.id),
+            Asked::Project(who) => {
+                let project = match who {
+                    Who::Id(id) => projects::get(self.db(), id).await?,
+                    Who::Named { name, domain } => {
+                        let domain = self.find_domain(domain).await?.ok_or(Error::Unauthorized)?;
+                        projects::by_name(self.db(), &domain.id, name).await?
+                    }
+                };
+                TokenScope::Project(project.ok_or(Error::Unauthorized)?.id)
+            }
+            Asked::Trust(id) => {
+                let trust = trusts::get(self.db(), id).await?.ok_or(Error::Unauthorized)?;
+                if trust.trustee_user_id != user.id {
+                    return Err(Error::forbidden("User is not a trustee."));
+                }
+                let scope = trust.project_id.map_or(TokenScope::Unscoped, TokenScope::Project);
+                return Ok((scope, Some(trust.id)));
+            }
+        };
+        Ok((scope, None))
+    }
+
+    /// The default project, if it is there, enabled, and the user has a role on it.
+    async fn default_scope(&self, user: &UserRow) -> Result<TokenScope, Error> {
+        let Some(id) = &user.default_project_id else { return Ok(TokenScope::Unscoped) };
+        let Some(project) = projects::get(self.db(), id).await?.filter(|p| p.enabled) else {
+            return Ok(TokenScope::Unscoped);
+        };
+        let Some(domain_id) = &project.domain_id else { return Ok(TokenScope::Unscoped) };
+        let enabled = projects::domain(self.db(), domain_id).await?.is_some_and(|d| d.enabled);
+        let roles = assignments::effective(self.db(), &user.id, On::Project(id)).await?;
+        Ok(if enabled && !roles.is_empty() { TokenScope::Project(project.id) } else { TokenScope::Unscoped })
+    }
+}
+
+/// The user's own rules for which proofs together are enough. A rule counts only the methods that exist here.
+fn require_all_factors(user: &UserRow, methods: Methods) -> Result<(), Error> {
+    const KNOWN: [&str; 3] = ["password", "token", "application_credential"];
+    let options: Value = serde_json::from_str(&user.options).unwrap_or_default();
+    let Some(rules) = options["multi_factor_auth_rules"].as_array() else { return Ok(()) };
+    if options["multi_factor_auth_enabled"] == Value::Bool(false) {
+        return Ok(());
+    }
+    let rules: Vec<Vec<&str>> = rules
+        .iter()
+        .map(|r| r.as_array().into_iter().flatten().filter_map(Value::as_str).filter(|m| KNOWN.contains(m)).collect())
+        .filter(|r: &Vec<&str>| !r.is_empty())
+        .collect();
+    let shown: Vec<&str> = methods.names().collect();
+    if rules.is_empty() || rules.iter().any(|rule| rule.iter().all(|m| shown.contains(m))) {
+        return Ok(());
+    }
+    Err(Error::unauthorized_because(format!(
+        "Insufficient auth methods received for {}. Auth Methods Provided: [{}].",
+        user.id,
+        shown.join(",")
+    )))
+}

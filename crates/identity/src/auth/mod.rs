@@ -1,0 +1,13 @@
+//! From a password, a token or an application credential to a new token; and from a token to what it means.
+
+mod catalog;
+mod issue;
+mod login;
+mod password;
+mod render;
+mod request;
+mod resolve;
+
+pub(crate) use catalog::CatalogCache;
+pub(crate) use password::{check_new_password, hash_password};
+pub(crate) use resolve::Resolved;

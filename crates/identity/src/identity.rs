@@ -1,0 +1,123 @@
+//! The identity service as other parts of the process see it.
+
+use crate::auth::{CatalogCache, Resolved};
+use crate::config::IdentityConfig;
+use crate::password::HashPool;
+use crate::policy::Policy;
+use crate::revision::Revision;
+use crate::token::{KeyRepository, TokenCache};
+use crate::{Error, bootstrap, store};
+use async_trait::async_trait;
+use base::{Clock, Timestamp, TokenFacts};
+use platform_db::{Db, DbError, Tx};
+use platform_http::{AuthError, Authenticate};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Tokens kept in memory: up to twice this many, some 4 KiB each with their answers.
+const CACHED_TOKENS: usize = 4096;
+/// How often other processes' changes are asked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Identity(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) db: Db,
+    pub(crate) config: IdentityConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: KeyRepository,
+    pub(crate) credential_keys: KeyRepository,
+    pub(crate) passwords: HashPool,
+    pub(crate) policy: Policy,
+    pub(crate) revision: Revision,
+    pub(crate) tokens: TokenCache<Arc<Resolved>>,
+    pub(crate) catalog: CatalogCache,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl Identity {
+    /// Opens identity over a migrated database: reads or makes the keys, and brings the first domain, project, user,
+    /// roles and this cloud's catalog to what they must be.
+    pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let inner = Inner {
+            keys: KeyRepository::open(&config.key_dir.join("fernet-keys"), config.max_active_keys)?,
+            credential_keys: KeyRepository::open(&config.key_dir.join("credential-keys"), config.max_active_keys)?,
+            passwords: HashPool::start(config.scheme, config.hash_threads)?,
+            policy: Policy::load(config.policy.as_deref())?,
+            revision: Revision::default(),
+            tokens: TokenCache::new(CACHED_TOKENS),
+            catalog: CatalogCache::default(),
+            db,
+            config,
+            clock,
+        };
+        let identity = Self(Arc::new(inner));
+        bootstrap::run(&identity).await?;
+        identity.look_for_changes().await?;
+        tokio::spawn(watch(Arc::downgrade(&identity.0)));
+        Ok(identity)
+    }
+
+    /// What a token means, if it is valid now. About a microsecond for a token seen before.
+    pub async fn authenticate(&self, token: &str) -> Result<Arc<TokenFacts>, AuthError> {
+        if let Some(known) = self.cached(token) {
+            return Ok(known.facts.clone());
+        }
+        match self.resolve_token(token, Duration::ZERO).await {
+            Ok(resolved) => Ok(resolved.facts.clone()),
+            Err(Error::Db(e)) => Err(AuthError::Unavailable(e.to_string())),
+            Err(_) => Err(AuthError::Invalid),
+        }
+    }
+
+    /// Makes new token keys: see [`KeyRepository::rotate`].
+    pub fn rotate_keys(&self) -> Result<(), Error> {
+        Ok(self.0.keys.rotate()?)
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Commits a change after which tokens may mean something else, and makes this process forget what it knew.
+    pub(crate) async fn commit_change(&self, mut tx: Tx) -> Result<(), DbError> {
+        let number = store::revision::raise(&mut tx).await?;
+        tx.commit().await?;
+        self.0.revision.seen(number);
+        Ok(())
+    }
+
+    async fn look_for_changes(&self) -> Result<(), DbError> {
+        self.0.revision.seen(store::revision::current(self.db()).await?);
+        Ok(())
+    }
+}
+
+/// Ends when the last [`Identity`] is gone.
+async fn watch(identity: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(inner) = identity.upgrade() else { return };
+        if let Err(error) = Identity(inner).look_for_changes().await {
+            tracing::warn!(%error, "cannot ask for changes made elsewhere");
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticate for Identity {
+    async fn authenticate(&self, token: &str) -> Result<Arc<TokenFacts>, AuthError> {
+        Self::authenticate(self, token).await
+    }
+}

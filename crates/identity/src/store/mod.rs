@@ -1,0 +1,13 @@
+//! SQL, one file a table or a question. What is written here is what the tables of `0002_identity.sql` hold.
+
+pub(crate) mod access_rules;
+pub(crate) mod application_credentials;
+pub(crate) mod assignments;
+pub(crate) mod catalog;
+pub(crate) mod groups;
+pub(crate) mod projects;
+pub(crate) mod revision;
+pub(crate) mod revocations;
+pub(crate) mod roles;
+pub(crate) mod trusts;
+pub(crate) mod users;
