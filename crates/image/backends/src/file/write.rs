@@ -98,8 +98,8 @@ enum Order {
 pub(super) struct FileWriter {
     location: String,
     orders: mpsc::Sender<Order>,
-    /// Told once: how it ended.
-    outcome: oneshot::Receiver<Result<(), BackendError>>,
+    /// How it ended. `None` once that is known.
+    outcome: Option<oneshot::Receiver<Result<(), BackendError>>>,
 }
 
 impl FileWriter {
@@ -113,18 +113,19 @@ impl FileWriter {
                 tracing::debug!(%error, "an abandoned image could not be written");
             }
         });
-        Self { location, orders, outcome }
+        Self { location, orders, outcome: Some(outcome) }
     }
 
-    /// Why the writing thread has stopped.
-    async fn failure(&mut self) -> BackendError {
-        match (&mut self.outcome).await {
-            Ok(Err(e)) => e,
-            _ => BackendError::Io {
-                operation: "write an image".into(),
-                source: io::Error::other("the writing thread has stopped"),
-            },
-        }
+    /// Waits for the writing thread to end.
+    async fn ended(&mut self) -> Result<(), BackendError> {
+        let told = match self.outcome.take() {
+            Some(outcome) => outcome.await.ok(),
+            None => None,
+        };
+        told.unwrap_or_else(|| {
+            let source = io::Error::other("the writing thread has stopped");
+            Err(BackendError::Io { operation: "write an image".into(), source })
+        })
     }
 }
 
@@ -133,25 +134,22 @@ impl Writer for FileWriter {
     async fn write(&mut self, chunk: Bytes) -> Result<(), BackendError> {
         match self.orders.send(Order::Write(chunk)).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.failure().await),
+            Err(_) => self.ended().await,
         }
     }
 
     async fn commit(mut self: Box<Self>) -> Result<String, BackendError> {
-        if self.orders.send(Order::Commit).await.is_err() {
-            return Err(self.failure().await);
-        }
-        match (&mut self.outcome).await {
-            Ok(Ok(())) => Ok(self.location),
-            Ok(Err(e)) => Err(e),
-            Err(_) => Err(self.failure().await),
-        }
+        // a thread that takes no orders any more has failed, and says why
+        let _failed = self.orders.send(Order::Commit).await;
+        self.ended().await.map(|()| self.location)
     }
 
     async fn abort(self: Box<Self>) {
         let Self { orders, outcome, .. } = *self;
         drop(orders);
-        let _whatever_it_was = outcome.await;
+        if let Some(outcome) = outcome {
+            let _whatever_it_was = outcome.await;
+        }
     }
 }
 
