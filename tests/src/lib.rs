@@ -268,7 +268,7 @@ impl World {
     /// Waits until the server has this status and no task; ERROR where it is not wanted ends the wait.
     pub async fn until_status(&self, server: &str, status: &str) -> Result<Value> {
         let mut last = Value::Null;
-        let found = until(SOON, || async {
+        let found = until(SOON, async || {
             last = self.show(server).await?;
             if last["status"] == "ERROR" && status != "ERROR" {
                 bail!("server is in ERROR: {}", last["fault"]);
@@ -283,7 +283,7 @@ impl World {
     /// Waits until the server is gone.
     pub async fn until_gone(&self, server: &str) -> Result<()> {
         let path = format!("/compute/v2.1/servers/{server}");
-        until(SOON, || async {
+        until(SOON, async || {
             let a = self.call(Method::GET, &path, None).await?;
             if a.body["server"]["status"] == "ERROR" {
                 bail!("deletion ended in ERROR: {}", a.body["server"]["fault"]);
@@ -304,7 +304,7 @@ impl World {
     /// Waits until the guest has told this on its console.
     pub async fn until_console(&self, server: &str, text: &str) -> Result<String> {
         let mut output = String::new();
-        let found = until(BOOT, || async {
+        let found = until(BOOT, async || {
             output = self.console(server).await?;
             Ok(output.contains(text))
         })
@@ -372,11 +372,7 @@ fn qemus_of(uuid: &str) -> Vec<i32> {
 }
 
 /// Asks again and again until the answer is yes. An error ends the wait.
-pub async fn until<F, Fut>(limit: Duration, mut ask: F) -> Result<()>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<bool>>,
-{
+pub async fn until(limit: Duration, mut ask: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let started = Instant::now();
     while !ask().await? {
         if started.elapsed() > limit {

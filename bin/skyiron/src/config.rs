@@ -34,6 +34,9 @@ pub struct Database {
 #[serde(default, deny_unknown_fields)]
 pub struct Identity {
     pub token_ttl_secs: u64,
+    pub lockout_failure_attempts: u32,
+    pub lockout_duration_secs: u64,
+    pub unique_last_password_count: u32,
     pub policy_file: String,
 }
 
@@ -88,7 +91,13 @@ impl Default for Cloud {
 }
 impl Default for Identity {
     fn default() -> Self {
-        Self { token_ttl_secs: 3600, policy_file: String::new() }
+        Self {
+            token_ttl_secs: 3600,
+            lockout_failure_attempts: 0,
+            lockout_duration_secs: 1800,
+            unique_last_password_count: 0,
+            policy_file: String::new(),
+        }
     }
 }
 impl Default for Image {
@@ -130,6 +139,9 @@ const KEYS: &[(&str, &str)] = &[
     ("cloud.region", "The region's name in the catalog."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
     ("identity.token_ttl_secs", "How long a token lives, in seconds."),
+    ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
+    ("identity.lockout_duration_secs", "How long it stays locked."),
+    ("identity.unique_last_password_count", "How many of the last passwords may not be used again. 0: any may."),
     ("identity.policy_file", "policy.yaml with rules that differ from Keystone's defaults. Empty: none."),
     ("image.store_dir", "Where image data is kept. Empty: images/ in the data folder."),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),

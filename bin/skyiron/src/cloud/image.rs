@@ -1,0 +1,43 @@
+//! The image service's assembly.
+
+use super::{Ground, Role, Roles, with_policy};
+use anyhow::{Context, Result};
+use axum::Router;
+use image_api::{Glance, ImageApi, LocalImages};
+use image_backends::FileBackend;
+use image_model::{ImageSource, Limits};
+use platform_bus::Subscription;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Bytes of the store's file system that uploads leave free.
+const RESERVE: u64 = 64 << 20;
+
+/// Starts it if this process is to run it. Gives what compute reads images through.
+pub fn start(
+    g: &Ground,
+    roles: Roles,
+    router: &mut Router,
+    tasks: &mut JoinSet<()>,
+    subscriptions: &mut Vec<Subscription>,
+) -> Result<Option<Arc<dyn ImageSource>>> {
+    if !roles.has(Role::ImageApi) {
+        return Ok(None);
+    }
+    let registry = Arc::new(image_registry::Store::with_clock(g.db.clone(), g.clock.clone()));
+    subscriptions.push(image_registry::serve(&*g.bus, registry.clone()));
+    let store = g.dir(&g.config.image.store_dir, "images");
+    let backend = FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))?;
+    let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &g.config.image.policy_file)?;
+    let glance = Glance::new(ImageApi {
+        registry,
+        backend: Arc::new(backend),
+        enforcer: Arc::new(enforcer),
+        limits: Limits { image_size_cap: g.config.image.size_cap_bytes, ..Limits::default() },
+        clock: g.clock.clone(),
+    });
+    let service = Arc::new(image_api::service(glance.clone(), g.auth.clone(), g.identity_url()));
+    *router = service.mount(std::mem::take(router), "/image");
+    tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
+    Ok(Some(Arc::new(LocalImages(glance))))
+}

@@ -1,0 +1,51 @@
+//! `/healthz` and `/metrics`.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use platform_db::{Db, args};
+use platform_telemetry::Metrics;
+use std::collections::BTreeSet;
+use tokio::sync::watch;
+
+/// What the process still waits for before it can do all that it is for.
+#[derive(Clone)]
+pub struct Readiness {
+    waiting: watch::Sender<BTreeSet<String>>,
+    db: Db,
+}
+
+impl Readiness {
+    pub fn new(db: Db) -> Self {
+        Self { waiting: watch::Sender::new(BTreeSet::new()), db }
+    }
+    pub fn wait_for(&self, what: &str) {
+        self.waiting.send_modify(|w| drop(w.insert(what.to_owned())));
+    }
+    pub fn has(&self, what: &str) {
+        self.waiting.send_modify(|w| drop(w.remove(what)));
+    }
+    pub async fn reached(&self) {
+        let mut waiting = self.waiting.subscribe();
+        // fails only if the sender is gone, and self holds it
+        let _reached = waiting.wait_for(BTreeSet::is_empty).await;
+    }
+
+    /// 200 and `ok`, or 503 and what is missing.
+    async fn say(&self) -> (StatusCode, String) {
+        let waiting: Vec<String> = self.waiting.borrow().iter().cloned().collect();
+        if !waiting.is_empty() {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting.join(", ")));
+        }
+        match self.db.fetch_one::<(i64,)>("SELECT CAST(1 AS BIGINT)", args![]).await {
+            Ok(_) => (StatusCode::OK, "ok\n".into()),
+            Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the database: {e}\n")),
+        }
+    }
+}
+
+pub fn routes(readiness: Readiness, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(move || async move { readiness.say().await }))
+        .route("/metrics", get(move || async move { metrics.page() }))
+}

@@ -1,0 +1,38 @@
+//! What an operator does beside the API.
+
+use anyhow::Result;
+use skyiron_tests::{Setup, World, binary};
+use std::process::Command;
+
+#[tokio::test]
+async fn status_openrc_and_a_clean_stop() -> Result<()> {
+    let mut w = World::start(Setup { fake_hosts: 3, ..Setup::default() }).await?;
+    let run = |arguments: &[&str]| Command::new(binary()).args(arguments).arg("--data").arg(w.data()).output();
+    let status = run(&["status", "--json"])?;
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout)?;
+    assert_eq!(status["hosts"], serde_json::json!({"up": 3, "down": 0}));
+    let openrc = run(&["openrc"])?;
+    assert!(String::from_utf8(openrc.stdout)?.contains(&format!("OS_AUTH_URL={}/identity/v3", w.url)));
+    let second = run(&["up", "--listen", "127.0.0.1:0"])?;
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another skyiron runs"));
+    let took = w.terminate().await?;
+    assert!(took.as_secs() < 10, "{took:?}");
+    let status = Command::new(binary()).args(["status", "--data"]).arg(w.data()).output()?;
+    assert!(!status.status.success() && String::from_utf8_lossy(&status.stderr).contains("does not answer"));
+    Ok(())
+}
+
+#[test]
+fn the_configuration_explains_itself() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("skyiron.toml");
+    let reference = Command::new(binary()).args(["config", "reference"]).output()?;
+    std::fs::write(&file, &reference.stdout)?;
+    let check = Command::new(binary()).args(["config", "check"]).arg(&file).output()?;
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    std::fs::write(&file, "[compute]\nfake_host = 3\n")?;
+    let check = Command::new(binary()).args(["config", "check"]).arg(&file).output()?;
+    assert!(!check.status.success() && String::from_utf8_lossy(&check.stderr).contains("compute.fake_hosts"));
+    Ok(())
+}
