@@ -102,3 +102,39 @@ fn kernel_initramfs_and_root_disk_boot_as_separate_images() {
     vm.send("poweroff\n");
     assert!(vm.wait_end().success());
 }
+
+#[test]
+fn what_is_plugged_in_pulled_out_or_grown_later_is_told() {
+    if !have(TOOLS) {
+        return;
+    }
+    let plan = Plan::new("pc");
+    let disk = plan.overlay(&guest(Kernel::Cloud).qcow2, "qcow2", GIB);
+    let volume = plan.file("volume", &[0; 1 << 20]);
+    let mut vm = plan.disk(&disk, "qcow2", "virtio-blk-pci").start();
+    vm.wait_ready();
+    let step = |command: &str, arguments: &str| {
+        vm.qmp(&format!(r#"{{"execute": "{command}", "arguments": {{{arguments}}}}}"#));
+    };
+    let path = volume.display();
+    step(
+        "blockdev-add",
+        &format!(r#""node-name": "v", "driver": "raw", "file": {{"driver": "file", "filename": "{path}"}}"#),
+    );
+    step("device_add", r#""driver": "virtio-blk-pci", "id": "volume", "drive": "v", "serial": "vol-2""#);
+    step("device_add", r#""driver": "virtio-net-pci", "id": "nic", "mac": "fa:16:3e:00:00:02""#);
+    step("block_resize", &format!(r#""device": "disk0", "size": {}"#, 2 * GIB));
+    let mut wanted = vec![
+        "disk vdb size=1048576 type=none serial=vol-2".to_owned(),
+        "nic eth0 mac=fa:16:3e:00:00:02".to_owned(),
+        format!("disk vda size={} type=mbr", 2 * GIB),
+    ];
+    while !wanted.is_empty() {
+        vm.wait("what was plugged in", |line| wanted.iter().any(|text| line.trim_end().ends_with(text)));
+        wanted.retain(|text| !vm.output.trim_end().ends_with(text));
+    }
+    vm.qmp(r#"{"execute": "device_del", "arguments": {"id": "volume"}}"#);
+    vm.wait("the volume's end", |line| line.contains("disk-gone vdb"));
+    vm.qmp(r#"{"execute": "device_del", "arguments": {"id": "nic"}}"#);
+    vm.wait("the card's end", |line| line.contains("nic-gone eth0"));
+}
