@@ -14,14 +14,15 @@ const LONGEST_NAME: usize = 1023;
 /// What one entry of the L1 table covers: a cluster of L2 entries.
 const PER_L1_ENTRY: u64 = CLUSTER / 8 * CLUSTER;
 const FIRST_L1_CLUSTER: u64 = 3;
+/// QEMU's limit, in bytes.
+const LARGEST_L1: u64 = 32 << 20;
 
-/// The whole file. `bytes`: size of the disk, a multiple of 512. `None`: a name too long, or a disk too large for one
-/// reference count block (many exabytes).
+/// The whole file. `bytes`: size of the disk, a multiple of 512. `None`: a name too long, or a disk of over 2 PiB.
 pub(crate) fn overlay(bytes: u64, backing: &str, backing_format: &str) -> Option<Vec<u8>> {
     let l1_entries = u32::try_from(bytes.div_ceil(PER_L1_ENTRY).max(1)).ok()?;
     let l1_clusters = (u64::from(l1_entries) * 8).div_ceil(CLUSTER);
     let clusters = FIRST_L1_CLUSTER + l1_clusters;
-    if backing.len() > LONGEST_NAME || clusters > CLUSTER / 2 || !bytes.is_multiple_of(512) {
+    if backing.len() > LONGEST_NAME || u64::from(l1_entries) * 8 > LARGEST_L1 || !bytes.is_multiple_of(512) {
         return None;
     }
     let name_len = u32::try_from(backing.len()).ok()?;

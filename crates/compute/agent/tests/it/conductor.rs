@@ -1,0 +1,177 @@
+//! The other end of the bus: hands out assignments and judges reports by the rules of `compute_model::assignment`.
+
+use base::{HostName, InstanceId, Timestamp};
+use compute_model::assignment::{
+    Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, Want, subject,
+};
+use compute_model::spec::InstanceSpec;
+use platform_bus::{Bus, LocalBus, Subscription, serve};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+#[derive(Clone)]
+pub(crate) struct Conductor {
+    bus: LocalBus,
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+    _subscriptions: Arc<Vec<Subscription>>,
+}
+
+#[derive(Default)]
+struct State {
+    assignments: HashMap<InstanceId, (Assignment, u64)>,
+    reports: Vec<Report>,
+    refused: Vec<Report>,
+    registered: Vec<HostName>,
+    fetches: Vec<Fetch>,
+    deaf: bool,
+}
+
+impl Conductor {
+    pub(crate) fn new(bus: &LocalBus) -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let changed = Arc::new(Notify::new());
+        let hear = |subject: &str| (bus.clone(), subject.to_owned(), state.clone(), changed.clone());
+        let fetch = {
+            let (bus, subject, state, changed) = hear(subject::FETCH);
+            serve(&bus, &subject, move |q: Fetch| {
+                let reply = state.lock().unwrap().fetch(q);
+                changed.notify_waiters();
+                async move { reply }
+            })
+        };
+        let report = {
+            let (bus, subject, state, changed) = hear(subject::REPORT);
+            serve(&bus, &subject, move |r: Report| {
+                let reply = state.lock().unwrap().report(r);
+                changed.notify_waiters();
+                async move { reply }
+            })
+        };
+        let register = {
+            let (bus, subject, state, changed) = hear(subject::REGISTER);
+            serve(&bus, &subject, move |q: Register| {
+                state.lock().unwrap().registered.extend(q.hosts.into_iter().map(|(name, _)| name));
+                changed.notify_waiters();
+                async move { Ok::<_, String>(Registered {}) }
+            })
+        };
+        Self { bus: bus.clone(), state, changed, _subscriptions: Arc::new(vec![fetch, report, register]) }
+    }
+
+    /// A new generation, and the hint that goes with it.
+    pub(crate) fn assign(&self, host: &str, spec: &InstanceSpec, want: Want) -> u64 {
+        let generation = self.assign_quietly(host, spec, want);
+        self.bus.hint(&subject::wake(host));
+        generation
+    }
+
+    pub(crate) fn assign_quietly(&self, host: &str, spec: &InstanceSpec, want: Want) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        let (before, reported) = state.assignments.get(&spec.id).map_or((0, 0), |(a, r)| (a.generation, *r));
+        let assignment = Assignment {
+            host: host.into(),
+            instance: spec.id,
+            generation: before + 1,
+            want,
+            spec: spec.clone(),
+            deadline: Timestamp(i64::MAX / 2),
+        };
+        state.assignments.insert(spec.id, (assignment, reported));
+        before + 1
+    }
+
+    /// Pretends that a generation was reported before the agent started.
+    pub(crate) fn settle(&self, id: InstanceId) {
+        let mut state = self.state.lock().unwrap();
+        let (assignment, reported) = state.assignments.get_mut(&id).unwrap();
+        *reported = assignment.generation;
+    }
+
+    /// Reports (not fetches) get no answer any more, or do again.
+    pub(crate) fn be_deaf(&self, deaf: bool) {
+        self.state.lock().unwrap().deaf = deaf;
+    }
+
+    /// Waits until there is something to see. Fails the test after ten seconds.
+    pub(crate) async fn until<T>(&self, what: &str, mut see: impl FnMut(&Seen) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if let Some(found) = see(&self.seen()) {
+                    return found;
+                }
+                let _looks_again_anyway = tokio::time::timeout(Duration::from_millis(50), changed).await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(10), waiting).await {
+            Ok(found) => found,
+            Err(_) => panic!("waited in vain for {what}: {:#?}", self.seen()),
+        }
+    }
+
+    /// What came of a generation.
+    pub(crate) async fn outcome(&self, id: InstanceId, generation: u64) -> Outcome {
+        self.until(&format!("generation {generation} of {id}"), |seen| {
+            let last = |r: &&Report| r.instance == id && r.generation == Some(generation);
+            seen.reports.iter().rfind(|r| last(r) && !is_progress(r)).map(|r| r.outcome.clone())
+        })
+        .await
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        let state = self.state.lock().unwrap();
+        Seen {
+            reports: state.reports.clone(),
+            refused: state.refused.clone(),
+            registered: state.registered.clone(),
+            fetches: state.fetches.clone(),
+        }
+    }
+}
+
+/// All that has been heard so far.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Accepted ones.
+    pub(crate) reports: Vec<Report>,
+    pub(crate) refused: Vec<Report>,
+    pub(crate) registered: Vec<HostName>,
+    pub(crate) fetches: Vec<Fetch>,
+}
+
+pub(crate) fn is_progress(report: &Report) -> bool {
+    matches!(report.outcome, Outcome::Progress { .. })
+}
+
+impl State {
+    fn fetch(&mut self, q: Fetch) -> Result<Fetched, String> {
+        let ours = self.assignments.values().filter(|(a, _)| q.hosts.contains(&a.host));
+        let fetched = Fetched {
+            assignments: ours.clone().filter(|(a, r)| q.all || *r < a.generation).map(|(a, _)| a.clone()).collect(),
+            reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
+        };
+        self.fetches.push(q);
+        Ok(fetched)
+    }
+
+    fn report(&mut self, r: Report) -> Result<Reported, String> {
+        if self.deaf {
+            return Err("the database is away".into());
+        }
+        let accepted = match (r.generation, self.assignments.get_mut(&r.instance)) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(g), Some((a, _))) if g != a.generation || a.host != r.host => false,
+            (Some(_), Some(_)) if is_progress(&r) => true,
+            (Some(g), Some((_, reported))) => {
+                *reported = g;
+                true
+            }
+        };
+        if accepted { &mut self.reports } else { &mut self.refused }.push(r);
+        Ok(Reported { accepted })
+    }
+}

@@ -1,0 +1,10 @@
+//! The agent over the real bus, with a conductor, a hypervisor and an image service that tests can steer.
+
+mod cache;
+mod conductor;
+mod disks;
+mod hypervisor;
+mod images;
+mod restart;
+mod work;
+mod world;

@@ -1,0 +1,218 @@
+//! The loop: fetch, act, report.
+
+use crate::world::{HOST, World, server};
+use base::SystemClock;
+use compute_agent::{Agent, AgentConfig};
+use compute_model::assignment::{ConsoleReply, ConsoleRequest, Outcome, Want, subject};
+use compute_model::driver::{Driver, DriverError};
+use compute_model::states::PowerState;
+use std::sync::Arc;
+use std::time::Duration;
+
+const RUNNING: Outcome = Outcome::Done { power: PowerState::Running };
+const SHUTDOWN: Outcome = Outcome::Done { power: PowerState::Shutdown };
+const GONE: Outcome = Outcome::Done { power: PowerState::NoState };
+
+#[tokio::test]
+async fn a_life_by_hints_alone() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    let steps = [
+        (Want::Spawn, PowerState::Running),
+        (Want::Stop { grace_secs: 0 }, PowerState::Shutdown),
+        (Want::Start, PowerState::Running),
+        (Want::Reboot { hard: true, grace_secs: 0 }, PowerState::Running),
+        (Want::Pause, PowerState::Paused),
+        (Want::Unpause, PowerState::Running),
+        (Want::Suspend, PowerState::Suspended),
+        (Want::Resume, PowerState::Running),
+        (Want::Destroy, PowerState::NoState),
+    ];
+    for (want, power) in steps {
+        let generation = world.conductor.assign(HOST, &vm, want.clone());
+        assert_eq!(world.conductor.outcome(vm.id, generation).await, Outcome::Done { power }, "{want:?}");
+    }
+    let all = ["spawn", "stop", "start", "reboot", "pause", "unpause", "suspend", "resume", "destroy"];
+    assert_eq!(world.hypervisor.calls(vm.id), all);
+    assert_eq!(world.conductor.seen().registered, [HOST.into()]);
+    assert!(!world.instances().exists(), "a host without disks writes nothing");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn lost_hints_cost_the_interval_and_no_more() {
+    let world = World::new(false);
+    let agent = world.start_with(|c| c.fetch_interval = Duration::from_millis(50));
+    world.conductor.until("the first round", |seen| seen.fetches.get(1).map(drop)).await;
+    let vm = server();
+    let generation = world.conductor.assign_quietly(HOST, &vm, Want::Spawn);
+    assert_eq!(world.conductor.outcome(vm.id, generation).await, RUNNING);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_newest_generation_wins() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    world.hypervisor.hold("spawn");
+    let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.until("the spawn", |_| (!world.hypervisor.calls(vm.id).is_empty()).then_some(())).await;
+    // three more come while it is at the first; only the last of them counts
+    for want in [Want::Pause, Want::Unpause, Want::Stop { grace_secs: 0 }] {
+        let before = world.conductor.seen().fetches.len();
+        world.conductor.assign(HOST, &vm, want);
+        world.conductor.until("a fetch", |seen| (seen.fetches.len() > before).then_some(())).await;
+    }
+    world.hypervisor.release("spawn");
+    assert_eq!(world.conductor.outcome(vm.id, spawn + 3).await, SHUTDOWN);
+    assert_eq!(world.hypervisor.calls(vm.id), ["spawn", "stop"]);
+    let seen = world.conductor.seen();
+    assert_eq!(seen.reports.iter().map(|r| r.generation).collect::<Vec<_>>(), [Some(spawn + 3)]);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_guest_holds_up_nobody_else() {
+    let world = World::new(false);
+    let agent = world.start();
+    let (slow, quick) = (server(), server());
+    let slow_spawn = world.conductor.assign(HOST, &slow, Want::Spawn);
+    world.conductor.outcome(slow.id, slow_spawn).await;
+    world.hypervisor.hold("stop");
+    let stop = world.conductor.assign(HOST, &slow, Want::Stop { grace_secs: 60 });
+    let spawn = world.conductor.assign(HOST, &quick, Want::Spawn);
+    assert_eq!(world.conductor.outcome(quick.id, spawn).await, RUNNING);
+    // a removal does not wait for the guest's good will either
+    let destroy = world.conductor.assign(HOST, &slow, Want::Destroy);
+    assert_eq!(world.conductor.outcome(slow.id, destroy).await, GONE);
+    assert!(!world.conductor.seen().reports.iter().any(|r| r.generation == Some(stop)));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_is_repeated_until_it_is_heard() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    world.conductor.be_deaf(true);
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.until("the spawn", |_| (world.hypervisor.calls(vm.id) == ["spawn"]).then_some(())).await;
+    world.conductor.be_deaf(false);
+    assert_eq!(world.conductor.outcome(vm.id, generation).await, RUNNING);
+    assert_eq!(world.hypervisor.calls(vm.id), ["spawn"]);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_report_makes_it_ask_again() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    world.hypervisor.hold("spawn");
+    let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.until("the spawn", |_| (!world.hypervisor.calls(vm.id).is_empty()).then_some(())).await;
+    // no hint: only the refusal tells of the newer one
+    let destroy = world.conductor.assign_quietly(HOST, &vm, Want::Destroy);
+    world.hypervisor.release("spawn");
+    assert_eq!(world.conductor.outcome(vm.id, destroy).await, GONE);
+    let seen = world.conductor.seen();
+    assert_eq!(seen.refused.iter().map(|r| r.generation).collect::<Vec<_>>(), [Some(spawn)]);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn failures_say_why_and_whether_another_host_may_do_better() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    world.hypervisor.fail("spawn", || DriverError::CannotRun("no SVE here".into()));
+    let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
+    let failed = world.conductor.outcome(vm.id, spawn).await;
+    let Outcome::Failed { message, worth_retrying_elsewhere: true, power: PowerState::NoState } = failed else {
+        panic!("{failed:?}")
+    };
+    assert!(message.contains("no SVE here"), "{message}");
+    assert_eq!(world.hypervisor.calls(vm.id), ["spawn", "destroy"], "what it left is cleared away");
+    let start = world.conductor.assign(HOST, &vm, Want::Start);
+    assert!(matches!(world.conductor.outcome(vm.id, start).await, Outcome::Failed { .. }));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_guest_that_powers_itself_off_is_told() {
+    let world = World::new(false);
+    let agent = world.start_with(|c| c.look_interval = Duration::from_millis(20));
+    let vm = server();
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.outcome(vm.id, generation).await;
+    let told = |power: PowerState| {
+        world.conductor.until("its power", move |seen| {
+            let of_itself = |r: &&compute_model::assignment::Report| r.generation.is_none();
+            (seen.reports.iter().rfind(of_itself)?.outcome == Outcome::Done { power }).then_some(())
+        })
+    };
+    world.hypervisor.set(vm.id, PowerState::Shutdown, true);
+    told(PowerState::Shutdown).await;
+    // an event that never came is made up for by the look at intervals
+    world.hypervisor.set(vm.id, PowerState::Crashed, false);
+    told(PowerState::Crashed).await;
+    let (silent, looks) = (world.conductor.seen().reports.len(), world.hypervisor.looks());
+    world.conductor.until("more looks", |_| (world.hypervisor.looks() > looks + 2).then_some(())).await;
+    assert_eq!(world.conductor.seen().reports.len(), silent, "the same power is told once");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn changed_facts_are_registered_again() {
+    let world = World::new(false);
+    let agent = world.start_with(|c| c.look_interval = Duration::from_millis(20));
+    world.conductor.until("the first", |seen| seen.registered.first().cloned()).await;
+    world.hypervisor.grow(64);
+    world.conductor.until("the second", |seen| seen.registered.get(1).cloned()).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn consoles_are_served() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.outcome(vm.id, generation).await;
+    let to = subject::console(HOST);
+    let ask = async |instance, lines| {
+        let request = ConsoleRequest { instance, lines };
+        let answer = platform_bus::call::<_, ConsoleReply>(&world.bus, &to, &request, Duration::from_secs(5)).await;
+        answer.unwrap().output
+    };
+    assert_eq!(ask(vm.id, None).await.as_deref(), Some("one\ntwo[0m\nthree\n"));
+    assert_eq!(ask(vm.id, Some(2)).await.as_deref(), Some("three\n"));
+    assert_eq!(ask(server().id, None).await, None);
+    agent.stop().await;
+}
+
+/// Many hosts in one process: all are registered, and a wave of hints becomes few fetches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_hosts_are_one_agent() {
+    let world = World::new(false);
+    let name = |n: usize| format!("h{n}");
+    let hosts = (0..1000).map(|n| (name(n).as_str().into(), Arc::new(world.hypervisor.clone()) as Arc<dyn Driver>));
+    let mut config = AgentConfig::new(hosts.collect(), world.instances(), world.cache());
+    config.fetch_interval = Duration::from_secs(3600);
+    let agent = Agent::new(config, Arc::new(world.bus.clone()), Arc::new(world.images.clone()), Arc::new(SystemClock));
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(agent.run(stopped));
+    world.conductor.until("adoption", |seen| (seen.fetches.iter().filter(|f| f.all).count() == 20).then_some(())).await;
+    assert_eq!(world.conductor.seen().registered.len(), 1000);
+    let servers: Vec<_> = (0..1000).map(|n| (name(n), server())).collect();
+    for (host, vm) in &servers {
+        world.conductor.assign(host, vm, Want::Spawn);
+    }
+    world.conductor.until("all of them", |seen| (seen.reports.len() == 1000).then_some(())).await;
+    let asked = world.conductor.seen().fetches.iter().filter(|f| !f.all).count();
+    assert!(asked < 900, "{asked} fetches for 1000 hints");
+    stop.send_replace(true);
+    running.await.unwrap();
+}
