@@ -61,9 +61,9 @@ impl Inner {
             .await
             .map_err(|e| starting_failed(&guest.files, format!("the thread that starts it: {e}")))??;
         let running = self.running(guest, process);
-        running.expect_end(true);
+        let expecting = running.expecting_end();
         self.wait_until_it_answers(guest, &running).await?;
-        running.expect_end(false);
+        drop(expecting);
         tracing::info!(instance = %guest.id, pid = running.process.pid, "guest {}: started", guest.id);
         Ok(Arc::new(running))
     }

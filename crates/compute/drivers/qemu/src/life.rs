@@ -67,7 +67,7 @@ impl Inner {
 
     /// Ends the process: QEMU is asked first, so that it writes out what it holds of the disks.
     pub(crate) async fn end(&self, guest: &Guest, running: &Running) -> Result<(), DriverError> {
-        running.expect_end(true);
+        let _expecting = running.expecting_end();
         let patience = match running.call("quit", "quit", json!({})).await {
             Ok(_) => QUIT_LIMIT,
             Err(DriverError::Silent { .. }) => Duration::ZERO,
@@ -78,7 +78,7 @@ impl Inner {
     }
 
     pub(crate) async fn kill(&self, guest: &Guest, running: &Running) -> Result<(), DriverError> {
-        running.expect_end(true);
+        let _expecting = running.expecting_end();
         running.process.kill().map_err(io_error("kill process of", &guest.files.pid()))?;
         if running.ends_within(KILL_LIMIT).await {
             return Ok(());

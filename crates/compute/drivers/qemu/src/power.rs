@@ -25,7 +25,7 @@ impl Inner {
             };
         };
         drop(op);
-        running.expect_end(true);
+        let _expecting = running.expecting_end();
         if self.powered_off_within(guest, &running, grace).await {
             return Ok(());
         }
@@ -44,7 +44,7 @@ impl Inner {
         }
         drop(op);
         if let Some(running) = &running {
-            running.expect_end(true);
+            let _expecting = running.expecting_end();
             if !hard && !self.powered_off_within(guest, running, grace).await {
                 tracing::info!(instance = %guest.id, "guest {}: did not go down within {grace:?}", guest.id);
             }

@@ -8,7 +8,7 @@ use compute_model::driver::DriverError;
 use compute_model::states::PowerState;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast, watch};
@@ -45,9 +45,18 @@ pub(crate) struct Running {
     qmp: tokio::sync::Mutex<Option<Qmp>>,
     events: broadcast::Sender<Event>,
     ended: watch::Receiver<bool>,
-    /// Somebody asked for it to end: its end is no news.
-    expected: Arc<AtomicBool>,
+    /// How many wait for its end.
+    expected: Arc<AtomicUsize>,
     watcher: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Expecting(Arc<AtomicUsize>);
+
+impl Drop for Expecting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Running {
@@ -68,7 +77,7 @@ impl Running {
         let process = Arc::new(process);
         let (events, heard) = broadcast::channel(64);
         let (end, ended) = watch::channel(false);
-        let expected = Arc::new(AtomicBool::new(false));
+        let expected = Arc::new(AtomicUsize::new(0));
         let watcher = tokio::spawn(watch_guest(id, process.clone(), heard, end, expected.clone(), changes));
         Self { process, files, qmp_limit, qmp: Default::default(), events, ended, expected, watcher }
     }
@@ -84,8 +93,10 @@ impl Running {
         matches!(result, Ok(Ok(_)))
     }
 
-    pub(crate) fn expect_end(&self, expected: bool) {
-        self.expected.store(expected, Ordering::SeqCst);
+    /// Its end is asked for, until the guard is dropped: it is no news, and whoever asked hears of it.
+    pub(crate) fn expecting_end(&self) -> Expecting {
+        self.expected.fetch_add(1, Ordering::SeqCst);
+        Expecting(self.expected.clone())
     }
 
     /// The monitor, connected anew if need be.
@@ -140,7 +151,7 @@ async fn watch_guest(
     process: Arc<Process>,
     mut heard: broadcast::Receiver<Event>,
     end: watch::Sender<bool>,
-    expected: Arc<AtomicBool>,
+    expected: Arc<AtomicUsize>,
     changes: Arc<Changes>,
 ) {
     loop {
@@ -160,7 +171,7 @@ async fn watch_guest(
             }
         }
     }
-    let asked = expected.load(Ordering::SeqCst);
+    let asked = expected.load(Ordering::SeqCst) > 0;
     tracing::info!(instance = %id, pid = process.pid, asked, "guest {id}: process {} has ended", process.pid);
     end.send_replace(true);
     if !asked {
