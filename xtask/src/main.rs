@@ -1,5 +1,6 @@
-//! What CI does, callable from the desk: `cargo xtask check`. One file per command; [`Command`] lists them.
+//! What CI does, callable from the desk: `cargo xtask check`, `cargo xtask bench`. One file per command; [`Command`] lists them.
 
+mod bench;
 mod check;
 mod repo;
 
@@ -17,10 +18,13 @@ struct Arguments {
 enum Command {
     /// Checks of the repository itself: who depends on whom, versions, migrations, documents
     Check(check::Arguments),
+    /// Figures of the release binary against their goals
+    Bench(bench::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }

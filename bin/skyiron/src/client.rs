@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     token: String,
     /// Public endpoint of each service type.
@@ -16,11 +16,13 @@ pub struct Client {
 
 impl Client {
     /// Logs in with what `clouds.yaml` beside the data says.
-    pub async fn from_data(data: &Path) -> Result<Self> {
+    pub(crate) async fn from_data(data: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(data.join("openrc"))
             .with_context(|| format!("{}: has a cloud been started on this folder?", data.display()))?;
         let var = |name: &str| {
-            text.lines().find_map(|l| l.strip_prefix("export ")?.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
+            text.lines()
+                .find_map(|l| l.strip_prefix("export ")?.strip_prefix(name)?.strip_prefix('='))
+                .unwrap_or_default()
         };
         Self::log_in(var("OS_AUTH_URL"), var("OS_PASSWORD")).await
     }
@@ -36,7 +38,8 @@ impl Client {
         if !answer.status().is_success() {
             bail!("login at {auth_url} was refused: {}", answer.status());
         }
-        let token = answer.headers().get("x-subject-token").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let token =
+            answer.headers().get("x-subject-token").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let facts: Value = answer.json().await?;
         let mut endpoints = BTreeMap::new();
         for service in facts["token"]["catalog"].as_array().into_iter().flatten() {
@@ -48,7 +51,7 @@ impl Client {
         Ok(Self { http, token, endpoints })
     }
 
-    pub fn request(&self, method: Method, service: &str, path: &str) -> Result<RequestBuilder> {
+    pub(crate) fn request(&self, method: Method, service: &str, path: &str) -> Result<RequestBuilder> {
         let base = self.endpoints.get(service).with_context(|| format!("the catalog has no {service} service"))?;
         Ok(self
             .http
@@ -58,7 +61,7 @@ impl Client {
     }
 
     /// Sends it and reads the JSON answer; anything but success is an error with the service's words.
-    pub async fn json(&self, request: RequestBuilder) -> Result<Value> {
+    pub(crate) async fn json(&self, request: RequestBuilder) -> Result<Value> {
         let answer = request.send().await?;
         let (status, url) = (answer.status(), answer.url().clone());
         let text = answer.text().await?;
@@ -68,16 +71,16 @@ impl Client {
         if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text).with_context(|| url.to_string()) }
     }
 
-    pub async fn get(&self, service: &str, path: &str) -> Result<Value> {
+    pub(crate) async fn get(&self, service: &str, path: &str) -> Result<Value> {
         self.json(self.request(Method::GET, service, path)?).await
     }
 
-    pub async fn post(&self, service: &str, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) async fn post(&self, service: &str, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, service, path)?.json(body)).await
     }
 
     /// `None` on 404.
-    pub async fn find(&self, service: &str, path: &str) -> Result<Option<Value>> {
+    pub(crate) async fn find(&self, service: &str, path: &str) -> Result<Option<Value>> {
         let request = self.request(Method::GET, service, path)?;
         let answer = request.send().await?;
         if answer.status() == StatusCode::NOT_FOUND { Ok(None) } else { Ok(Some(answer.json().await?)) }

@@ -5,7 +5,7 @@ mod image;
 mod ready;
 mod roles;
 
-pub use roles::{Role, Roles};
+pub(crate) use roles::{Role, Roles};
 
 use crate::config::{Config, Database};
 use crate::data::DataDir;
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// A running cloud, or the part of one that this process is.
-pub struct Cloud {
+pub(crate) struct Cloud {
     /// Where clients reach it: `http://127.0.0.1:8700`.
     pub url: String,
     pub data: DataDir,
@@ -64,7 +64,7 @@ impl Ground {
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Cloud {
-    pub async fn start(data: DataDir, config: Config, roles: Roles) -> Result<Self> {
+    pub(crate) async fn start(data: DataDir, config: Config, roles: Roles) -> Result<Self> {
         let lock = data.lock()?;
         let metrics = Metrics::install()?;
         let listening = Listening::bind(&config.cloud.listen)
@@ -110,12 +110,12 @@ impl Cloud {
     }
 
     /// Returns once `/healthz` would answer 200.
-    pub async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         self.readiness.reached().await;
     }
 
     /// Ends all work in hand, in order. Guests keep running.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let _nobody_listens = self.stop.send(true);
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
@@ -135,13 +135,7 @@ async fn open_database(config: &Database, data: &DataDir) -> Result<Db> {
     Ok(db)
 }
 
-async fn open_identity(
-    config: &Config,
-    data: &DataDir,
-    url: &str,
-    db: Db,
-    clock: Arc<dyn Clock>,
-) -> Result<Identity> {
+async fn open_identity(config: &Config, data: &DataDir, url: &str, db: Db, clock: Arc<dyn Clock>) -> Result<Identity> {
     let password = data.admin_password()?;
     let mut settings = IdentityConfig::new(data.sub("keys"), password.clone());
     settings.token_ttl = Duration::from_secs(config.identity.token_ttl_secs);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     pub cloud: Cloud,
     pub database: Database,
     pub identity: Identity,
@@ -18,7 +18,7 @@ pub struct Config {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Cloud {
+pub(crate) struct Cloud {
     pub listen: String,
     pub public_url: String,
     pub region: String,
@@ -26,13 +26,13 @@ pub struct Cloud {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Database {
+pub(crate) struct Database {
     pub url: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Identity {
+pub(crate) struct Identity {
     pub token_ttl_secs: u64,
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
@@ -42,7 +42,7 @@ pub struct Identity {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Image {
+pub(crate) struct Image {
     pub store_dir: String,
     pub size_cap_bytes: u64,
     pub policy_file: String,
@@ -50,7 +50,7 @@ pub struct Image {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Compute {
+pub(crate) struct Compute {
     pub host: String,
     pub fake_hosts: u32,
     pub fake_delay_ms: u64,
@@ -70,7 +70,7 @@ pub struct Compute {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Accelerator {
+pub(crate) enum Accelerator {
     #[default]
     Auto,
     Kvm,
@@ -79,7 +79,7 @@ pub enum Accelerator {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Log {
+pub(crate) struct Log {
     pub filter: String,
     pub format: LogFormat,
 }
@@ -147,7 +147,10 @@ const KEYS: &[(&str, &str)] = &[
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
     ("compute.host", "This host's name in the cloud. Empty: what the system is called."),
-    ("compute.fake_hosts", "Simulated hosts beside, or with QEMU missing instead of, the real one. For tests and scale."),
+    (
+        "compute.fake_hosts",
+        "Simulated hosts beside, or with QEMU missing instead of, the real one. For tests and scale.",
+    ),
     ("compute.fake_delay_ms", "How long each action of a simulated host takes."),
     ("compute.accelerator", "auto: KVM where the processor and /dev/kvm offer it, else tcg. Or: kvm, tcg."),
     ("compute.guest_user", "Unprivileged user that QEMU runs as. Empty: `skyiron` if there is one, else `nobody`."),
@@ -166,7 +169,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 /// The whole file with every default, each key under its meaning.
-pub fn reference() -> Result<String> {
+pub(crate) fn reference() -> Result<String> {
     let defaults = toml::Table::try_from(Config::default()).context("the defaults")?;
     let mut text = String::from("# Every key of skyiron's configuration, with its default.\n");
     let mut section = "";
@@ -183,7 +186,7 @@ pub fn reference() -> Result<String> {
 }
 
 /// Reads and checks a file.
-pub fn load(path: &Path) -> Result<Config> {
+pub(crate) fn load(path: &Path) -> Result<Config> {
     let text = std::fs::read_to_string(path).with_context(|| format!("configuration {}", path.display()))?;
     parse(&text).with_context(|| format!("configuration {}", path.display()))
 }

@@ -8,13 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug)]
-pub struct DataDir {
+pub(crate) struct DataDir {
     pub path: PathBuf,
 }
 
 impl DataDir {
     /// `/var/lib/skyiron` for root, else `~/.local/share/skyiron`.
-    pub fn default_path() -> PathBuf {
+    pub(crate) fn default_path() -> PathBuf {
         if nix::unistd::geteuid().is_root() {
             return PathBuf::from("/var/lib/skyiron");
         }
@@ -24,7 +24,7 @@ impl DataDir {
 
     /// Makes the folder if it is missing. Guests run as another user and must reach theirs: the folder itself may be
     /// passed through, what is in it is private file by file.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o711)
@@ -35,7 +35,7 @@ impl DataDir {
     }
 
     /// Refuses to run twice on one folder: two schedulers of the same guests would fight over them. Held until dropped.
-    pub fn lock(&self) -> Result<nix::fcntl::Flock<fs::File>> {
+    pub(crate) fn lock(&self) -> Result<nix::fcntl::Flock<fs::File>> {
         let path = self.path.join("lock");
         let file = fs::OpenOptions::new()
             .create(true)
@@ -48,18 +48,18 @@ impl DataDir {
             .map_err(|(_, _)| anyhow::anyhow!("another skyiron runs on the data folder {}", self.path.display()))
     }
 
-    pub fn sub(&self, name: &str) -> PathBuf {
+    pub(crate) fn sub(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
-    pub fn clouds_yaml(&self) -> PathBuf {
+    pub(crate) fn clouds_yaml(&self) -> PathBuf {
         self.sub("clouds.yaml")
     }
-    pub fn openrc(&self) -> PathBuf {
+    pub(crate) fn openrc(&self) -> PathBuf {
         self.sub("openrc")
     }
 
     /// The admin's password: the one in the folder, or a new random one.
-    pub fn admin_password(&self) -> Result<Secret> {
+    pub(crate) fn admin_password(&self) -> Result<Secret> {
         let path = self.sub("admin-password");
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Secret::new(text.trim())),
@@ -73,7 +73,7 @@ impl DataDir {
     }
 
     /// Writes `clouds.yaml` and `openrc`, which carry the password, readable by their owner only.
-    pub fn write_credentials(&self, identity_url: &str, region: &str, password: &Secret) -> Result<()> {
+    pub(crate) fn write_credentials(&self, identity_url: &str, region: &str, password: &Secret) -> Result<()> {
         let password = password.expose();
         write_private(
             &self.clouds_yaml(),

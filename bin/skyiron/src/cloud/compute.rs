@@ -30,7 +30,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const OPERATIONS: usize = 64;
 
 #[expect(clippy::too_many_arguments, reason = "the one place where the parts of a process meet")]
-pub async fn start(
+pub(crate) async fn start(
     g: &Ground,
     roles: Roles,
     images: Option<Arc<dyn ImageSource>>,
@@ -64,8 +64,7 @@ pub async fn start(
     let service = compute_api::service(api, g.auth.clone(), g.identity_url());
     *router = service.mount(std::mem::take(router), "/compute");
 
-    let conductor =
-        Conductor::new(store, placement, g.bus.clone(), g.clock.clone(), conductor_settings(config, &host));
+    let conductor = Conductor::new(store, placement, g.bus.clone(), g.clock.clone(), conductor_settings(config, &host));
     subscriptions.extend(conductor.serve());
     let settings = EngineSettings {
         owner: format!("{host}/{}/{}", std::process::id(), g.clock.now().0),

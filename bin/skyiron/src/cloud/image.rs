@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 const RESERVE: u64 = 64 << 20;
 
 /// Starts it if this process is to run it. Gives what compute reads images through.
-pub fn start(
+pub(crate) fn start(
     g: &Ground,
     roles: Roles,
     router: &mut Router,

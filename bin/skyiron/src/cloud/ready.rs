@@ -10,22 +10,22 @@ use tokio::sync::watch;
 
 /// What the process still waits for before it can do all that it is for.
 #[derive(Clone)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     waiting: watch::Sender<BTreeSet<String>>,
     db: Db,
 }
 
 impl Readiness {
-    pub fn new(db: Db) -> Self {
+    pub(crate) fn new(db: Db) -> Self {
         Self { waiting: watch::Sender::new(BTreeSet::new()), db }
     }
-    pub fn wait_for(&self, what: &str) {
+    pub(crate) fn wait_for(&self, what: &str) {
         self.waiting.send_modify(|w| drop(w.insert(what.to_owned())));
     }
-    pub fn has(&self, what: &str) {
+    pub(crate) fn has(&self, what: &str) {
         self.waiting.send_modify(|w| drop(w.remove(what)));
     }
-    pub async fn reached(&self) {
+    pub(crate) async fn reached(&self) {
         let mut waiting = self.waiting.subscribe();
         // fails only if the sender is gone, and self holds it
         let _reached = waiting.wait_for(BTreeSet::is_empty).await;
@@ -44,7 +44,7 @@ impl Readiness {
     }
 }
 
-pub fn routes(readiness: Readiness, metrics: Metrics) -> Router {
+pub(crate) fn routes(readiness: Readiness, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(move || async move { readiness.say().await }))
         .route("/metrics", get(move || async move { metrics.page() }))

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 /// OpenStack's services by the names of their folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Role {
+pub(crate) enum Role {
     Identity,
     Placement,
     ImageApi,
@@ -33,14 +33,14 @@ const TOGETHER: &[&[Role]] = &[
 ];
 
 #[derive(Clone, Copy, Debug)]
-pub struct Roles([bool; ALL.len()]);
+pub(crate) struct Roles([bool; ALL.len()]);
 
 impl Roles {
-    pub fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self([true; ALL.len()])
     }
 
-    pub fn chosen(some: &[Role]) -> Result<Self> {
+    pub(crate) fn chosen(some: &[Role]) -> Result<Self> {
         let chosen = Self(ALL.map(|r| some.contains(&r)));
         for group in TOGETHER {
             let (here, missing): (Vec<&Role>, Vec<&Role>) = group.iter().partition(|r| chosen.has(**r));
@@ -54,7 +54,7 @@ impl Roles {
         Ok(chosen)
     }
 
-    pub fn has(self, role: Role) -> bool {
+    pub(crate) fn has(self, role: Role) -> bool {
         ALL.iter().position(|r| *r == role).is_some_and(|n| self.0[n])
     }
 }

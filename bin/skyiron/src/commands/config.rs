@@ -5,14 +5,14 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 #[derive(clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Prints every key with its meaning and default.
     Reference,
     /// Says whether a file is right.
     Check { file: PathBuf },
 }
 
-pub fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Reference => print!("{}", config::reference()?),
         Command::Check { file } => {

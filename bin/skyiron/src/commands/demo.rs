@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     #[command(flatten)]
     up: up::Options,
 }
@@ -24,7 +24,7 @@ const SERVER: &str = "demo";
 /// A guest under emulation on a busy machine.
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
 
-pub fn run(o: Options) -> Result<()> {
+pub(crate) fn run(o: Options) -> Result<()> {
     let mut config = o.up.configuration()?;
     if o.up.config.is_none() {
         // the demo's own lines are what its reader wants to see

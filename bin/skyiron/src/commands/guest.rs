@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Builds the tiny guest image from Debian's packages.
     Build {
         /// FILE.qcow2 or FILE.raw; or FILE.ami, with FILE.aki and FILE.ari beside it.
@@ -15,7 +15,7 @@ pub enum Command {
     },
 }
 
-pub fn run(command: Command) -> Result<()> {
+pub(crate) fn run(command: Command) -> Result<()> {
     let Command::Build { output } = command;
     let made = build()?;
     let copy = |from: &Path, to: &Path| -> Result<()> {
@@ -36,7 +36,7 @@ pub fn run(command: Command) -> Result<()> {
 }
 
 /// Builds, or finds in the cache, showing each step.
-pub fn build() -> Result<guest::Guest> {
+pub(crate) fn build() -> Result<guest::Guest> {
     let bar = progress(guest::STEPS.len() as u64);
     let made = guest::build(&guest::Options::default(), &mut |step: guest::Step| {
         bar.inc(1);
@@ -47,11 +47,11 @@ pub fn build() -> Result<guest::Guest> {
 }
 
 /// A bar on a terminal; elsewhere it shows nothing, and [`say`] prints plain lines.
-pub fn progress(steps: u64) -> ProgressBar {
+pub(crate) fn progress(steps: u64) -> ProgressBar {
     if std::io::stderr().is_terminal() { ProgressBar::new(steps) } else { ProgressBar::hidden() }
 }
 
-pub fn say(bar: &ProgressBar, text: &str) {
+pub(crate) fn say(bar: &ProgressBar, text: &str) {
     if bar.is_hidden() {
         eprintln!("{text}");
     } else {

@@ -1,9 +1,9 @@
 //! The operator's commands, one file each.
 
-pub mod config;
-pub mod demo;
-pub mod guest;
-pub mod openrc;
-pub mod serve;
-pub mod status;
-pub mod up;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod guest;
+pub(crate) mod openrc;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod up;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// The roles to start.
     #[arg(required = true, value_enum)]
     roles: Vec<Role>,
@@ -19,7 +19,7 @@ pub struct Options {
     data: PathBuf,
 }
 
-pub fn run(o: Options) -> Result<()> {
+pub(crate) fn run(o: Options) -> Result<()> {
     let config = config::load(&o.config)?;
     platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
     let roles = Roles::chosen(&o.roles)?;

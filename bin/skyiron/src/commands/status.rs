@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// The cloud's data folder.
     #[arg(long, env = "SKYIRON_DATA", default_value_os_t = DataDir::default_path())]
     data: PathBuf,
@@ -18,7 +18,7 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(o: &Options) -> Result<()> {
+pub(crate) fn run(o: &Options) -> Result<()> {
     let status = runtime()?.block_on(look(o))?;
     if o.json {
         println!("{status:#}");

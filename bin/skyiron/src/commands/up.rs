@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Everything the cloud keeps; made at the first start.
     #[arg(long, env = "SKYIRON_DATA", default_value_os_t = DataDir::default_path())]
     pub data: PathBuf,
@@ -25,7 +25,7 @@ pub struct Options {
 
 impl Options {
     /// The file's configuration with what the command line says on top.
-    pub fn configuration(&self) -> Result<Config> {
+    pub(crate) fn configuration(&self) -> Result<Config> {
         let mut config = match &self.config {
             Some(path) => config::load(path)?,
             None => Config::default(),
@@ -40,7 +40,7 @@ impl Options {
     }
 }
 
-pub fn run(o: Options) -> Result<()> {
+pub(crate) fn run(o: Options) -> Result<()> {
     let config = o.configuration()?;
     platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
     runtime()?.block_on(async {
@@ -55,12 +55,12 @@ pub fn run(o: Options) -> Result<()> {
     })
 }
 
-pub fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")
 }
 
 /// Waits for SIGTERM or SIGINT.
-pub async fn until_told_to_stop() -> Result<()> {
+pub(crate) async fn until_told_to_stop() -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -1,0 +1,103 @@
+//! Upload of 1 GiB against what its parts take alone on the same machine in the same run.
+
+use super::cloud::Cloud;
+use super::{Setting, figure};
+use anyhow::{Context, Result};
+use md5::{Digest, Md5};
+use serde_json::json;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const SIZE: u64 = 1 << 30;
+const PIECE: usize = 1 << 20;
+
+pub(crate) fn run(s: &Setting) -> Result<()> {
+    let folder = tempfile::tempdir_in(std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into()))?;
+    let piece = noise();
+    let write = median(|| write_alone(&folder.path().join("alone"), &piece))?;
+    let sha512 = median(|| {
+        let mut c = ring::digest::Context::new(&ring::digest::SHA512);
+        Ok(alone(|| c.update(&piece)))
+    })?;
+    let md5 = median(|| {
+        let mut c = Md5::new();
+        Ok(alone(|| c.update(&piece)))
+    })?;
+    let slowest = write.max(sha512).max(md5);
+    println!("       alone: disk write with sync {write:.2?}, SHA-512 {sha512:.2?}, MD5 {md5:.2?}");
+
+    let cloud = Cloud::start(&s.binary, &folder.path().join("cloud"), &["--fake-hosts", "1"], None)?;
+    let (idle, _) = cloud.memory()?;
+    let time = median(|| {
+        let record = json!({"name": "big", "disk_format": "raw", "container_format": "bare"});
+        let id = cloud.post("/image/v2/images", &record)?["id"].as_str().context("an id")?.to_owned();
+        let started = Instant::now();
+        let body = reqwest::blocking::Body::sized(Repeat { piece: piece.clone(), left: SIZE }, SIZE);
+        cloud.upload(&id, body)?;
+        let took = started.elapsed();
+        cloud.delete(&format!("/image/v2/images/{id}"))?;
+        Ok(took)
+    })?;
+    let ratio = time.as_secs_f64() / slowest.as_secs_f64();
+    let shown = format!("{ratio:.2} x the slowest part ({time:.2?})");
+    figure("upload of 1 GiB, median of 3", &shown, "at most 1.2 x", ratio <= 1.2);
+    let (_, highest) = cloud.memory()?;
+    let above = highest - idle;
+    figure("memory above idle", &format!("{above:.0} MiB"), "under 64 MB", above < 61.0);
+    cloud.stop()
+}
+
+fn median(mut f: impl FnMut() -> Result<Duration>) -> Result<Duration> {
+    let mut times = [f()?, f()?, f()?];
+    times.sort();
+    Ok(times[1])
+}
+
+fn alone(mut f: impl FnMut()) -> Duration {
+    let started = Instant::now();
+    (0..SIZE / PIECE as u64).for_each(|_| f());
+    started.elapsed()
+}
+
+fn write_alone(path: &Path, piece: &[u8]) -> Result<Duration> {
+    let started = Instant::now();
+    let mut file = File::create(path)?;
+    for _ in 0..SIZE / PIECE as u64 {
+        file.write_all(piece)?;
+    }
+    file.sync_all()?;
+    let took = started.elapsed();
+    std::fs::remove_file(path)?;
+    Ok(took)
+}
+
+/// Bytes that neither compress nor repeat within themselves.
+fn noise() -> Vec<u8> {
+    let mut x = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..PIECE / 8)
+        .flat_map(|_| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x.to_le_bytes()
+        })
+        .collect()
+}
+
+struct Repeat {
+    piece: Vec<u8>,
+    left: u64,
+}
+
+impl Read for Repeat {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let at = ((SIZE - self.left) % PIECE as u64) as usize;
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let n = buffer.len().min(PIECE - at).min(left);
+        buffer[..n].copy_from_slice(&self.piece[at..at + n]);
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
