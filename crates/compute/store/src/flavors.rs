@@ -211,7 +211,7 @@ const SORT_KEYS: &[(&str, &str)] = &[
     ("swap", "swap_mib"),
     ("updated_at", "COALESCE(updated_at, 0)"),
     // a column of Nova's that nothing writes
-    ("vcpu_weight", "0"),
+    ("vcpu_weight", "vcpus * 0"),
     ("vcpus", "vcpus"),
 ];
 

@@ -2,8 +2,8 @@
 
 use crate::Store;
 use crate::services::is_up;
-use base::Timestamp;
-use platform_db::{DbError, FromRow, SqlBuilder};
+use base::{ProviderId, Timestamp};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -88,9 +88,17 @@ pub enum HypervisorKey<'a> {
 pub struct HypervisorList<'a> {
     /// A part of the hypervisor's host name.
     pub hostname: Option<&'a str>,
+    pub host: Option<&'a str>,
     /// Those after this id.
     pub after: Option<i64>,
     pub limit: Option<usize>,
+}
+
+/// The uuid of a host's hypervisor, which is its resource provider's.
+pub async fn hypervisor_of_host(tx: &mut Tx, host: &str) -> Result<Option<ProviderId>, DbError> {
+    let row: Option<(String,)> =
+        tx.fetch_optional("SELECT uuid FROM hypervisors WHERE host = $1", args![host]).await?;
+    row.map(|(uuid,)| uuid.parse().map_err(|_| DbError::NotFound)).transpose()
 }
 
 impl Store {
@@ -111,6 +119,9 @@ impl Store {
         q.push(FROM).push(" WHERE 1 = 1");
         if let Some(part) = list.hostname {
             q.push(" AND h.hypervisor_hostname LIKE ").bind(contains(part)).push(" ESCAPE '\\'");
+        }
+        if let Some(host) = list.host {
+            q.push(" AND h.host = ").bind(host);
         }
         if let Some(after) = list.after {
             q.push(" AND h.id > ").bind(after);
@@ -155,6 +166,15 @@ impl Store {
         Ok(found)
     }
 
+    /// The host of each of these live servers; `None` while it has none. Unknown servers are not in it.
+    pub async fn servers_hosts(&self, servers: &[&str]) -> Result<HashMap<String, Option<String>>, DbError> {
+        let mut q = SqlBuilder::new("SELECT uuid, host FROM instances WHERE deleted_at IS NULL AND uuid IN ");
+        q.bind_list(servers.iter().map(|uuid| uuid.to_ascii_lowercase()));
+        let (sql, values) = q.finish();
+        let rows: Vec<(String, Option<String>)> = self.db().fetch_all(sql, values).await?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// What each project uses of a host: (project, vCPUs, RAM in MiB, disk in GiB).
     pub async fn host_usage(&self, host: &str) -> Result<Vec<(String, i64, i64, i64)>, DbError> {
         self.db()
@@ -162,7 +182,7 @@ impl Store {
                 "SELECT project_id, CAST(SUM(vcpus) AS BIGINT), CAST(SUM(ram_mib) AS BIGINT),
                         CAST(SUM(disk_gib) AS BIGINT)
                  FROM instances WHERE host = $1 AND deleted_at IS NULL GROUP BY project_id ORDER BY project_id",
-                platform_db::args![host],
+                args![host],
             )
             .await
     }
