@@ -149,7 +149,12 @@ mod tests {
         let seen = Arc::new(AtomicUsize::new(0));
         let listener = |n: usize| {
             let seen = seen.clone();
-            bus.listen("wake", Arc::new(move || drop(seen.fetch_add(n, Ordering::SeqCst))))
+            bus.listen(
+                "wake",
+                Arc::new(move || {
+                    seen.fetch_add(n, Ordering::SeqCst);
+                }),
+            )
         };
         let (one, ten) = (listener(1), listener(10));
         bus.hint("wake");

@@ -20,5 +20,7 @@ mod worker;
 
 pub use flow::{Effect, Flow, Next, Step, StepError};
 pub use history::record;
-pub use operation::{NewOperation, Operation, WAKE, enqueue, find_running, resume, say_waiting, supersede};
+pub use operation::{
+    NewOperation, Operation, WAKE, enqueue, find_running, resume, running_for, say_waiting, supersede,
+};
 pub use worker::{Engine, EngineSettings};

@@ -118,6 +118,15 @@ pub async fn resume(
     Ok(changed == 1)
 }
 
+/// The running operations about a subject: (id, kind, step), oldest first.
+pub async fn running_for(tx: &mut Tx, subject: &str) -> Result<Vec<(String, String, String)>, DbError> {
+    tx.fetch_all(
+        "SELECT id, kind, step FROM operations WHERE subject = $1 AND state = 'running' ORDER BY created_at, id",
+        args![subject],
+    )
+    .await
+}
+
 /// Kind and data of an operation, while it runs.
 pub async fn find_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value)>, DbError> {
     let row: Option<(String, String)> =

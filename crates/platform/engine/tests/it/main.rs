@@ -1,0 +1,273 @@
+//! Operations survive their workers, and only one worker's word counts.
+
+use async_trait::async_trait;
+use base::{Clock, SystemClock, Timestamp};
+use platform_bus::{Bus, LocalBus};
+use platform_db::testing::on_each_engine;
+use platform_db::{Db, args};
+use platform_engine::{
+    Engine, EngineSettings, Flow, NewOperation, Next, Operation, Step, StepError, WAKE, enqueue, resume, supersede,
+};
+use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A flow made of a function, that notes each step it is asked for.
+struct Scripted<F> {
+    asked: Mutex<Vec<String>>,
+    step: F,
+}
+
+#[async_trait]
+impl<F> Flow for Scripted<F>
+where
+    F: Fn(&Operation, usize) -> Result<Step, StepError> + Send + Sync,
+{
+    fn kind(&self) -> &'static str {
+        "test.flow"
+    }
+    async fn step(&self, op: &Operation) -> Result<Step, StepError> {
+        let n = {
+            let mut asked = self.asked.lock().unwrap();
+            asked.push(op.step.clone());
+            asked.len()
+        };
+        (self.step)(op, n)
+    }
+    async fn give_up(&self, _: &Operation) -> Result<Step, StepError> {
+        self.asked.lock().unwrap().push("give_up".into());
+        Ok(Step::new(Next::Failed("too late".into())))
+    }
+}
+
+struct Bench {
+    db: Db,
+    bus: Arc<LocalBus>,
+    stop: watch::Sender<bool>,
+}
+
+impl Bench {
+    fn new(db: &Db) -> Self {
+        Self { db: db.clone(), bus: Arc::default(), stop: watch::Sender::new(false) }
+    }
+
+    fn worker(&self, owner: &str, lease: Duration, flow: Arc<dyn Flow>) -> tokio::task::JoinHandle<()> {
+        let settings =
+            EngineSettings { owner: owner.into(), lease, interval: Duration::from_millis(20), concurrency: 8 };
+        let engine = Engine::new(self.db.clone(), self.bus.clone(), Arc::new(SystemClock), settings, vec![flow]);
+        tokio::spawn(engine.run(self.stop.subscribe()))
+    }
+
+    async fn enqueue(&self, deadline: Timestamp) -> String {
+        let mut tx = self.db.begin().await.unwrap();
+        let op = NewOperation {
+            kind: "test.flow",
+            subject: "s".into(),
+            project_id: None,
+            request_id: None,
+            step: "one",
+            data: json!({}),
+            deadline,
+        };
+        let id = enqueue(&mut tx, SystemClock.now(), op).await.unwrap();
+        tx.commit().await.unwrap();
+        self.bus.hint(WAKE);
+        id.to_string()
+    }
+
+    async fn until_state(&self, id: &str, wanted: &str) {
+        let look = async {
+            loop {
+                let (state,): (String,) =
+                    self.db.fetch_one("SELECT state FROM operations WHERE id = $1", args![id]).await.unwrap();
+                if state == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, look).await.unwrap_or_else(|_| panic!("never {wanted}"));
+    }
+}
+
+fn later(d: Duration) -> Timestamp {
+    SystemClock.now().plus(d)
+}
+
+fn scripted<F>(step: F) -> Arc<Scripted<F>>
+where
+    F: Fn(&Operation, usize) -> Result<Step, StepError> + Send + Sync + 'static,
+{
+    Arc::new(Scripted { asked: Mutex::default(), step })
+}
+
+#[tokio::test]
+async fn steps_follow_each_other_and_failures_are_tried_again() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let flow = scripted(|op, n| match (op.step.as_str(), n) {
+            ("one", 1) => Err(StepError::Retry("not yet".into())),
+            ("one", 2) => Err(StepError::Changed("look again".into())),
+            ("one", _) => Ok(Step::new(Next::Move("two")).data(json!({"seen": 1}))),
+            _ if op.data["seen"] == 1 => Ok(Step::new(Next::Done)),
+            other => panic!("{other:?}"),
+        });
+        let _worker = b.worker("a", Duration::from_secs(5), flow.clone());
+        let id = b.enqueue(later(SOON)).await;
+        b.until_state(&id, "done").await;
+        assert_eq!(*flow.asked.lock().unwrap(), ["one", "one", "one", "two"]);
+        b.stop.send_replace(true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_effect_is_stored_with_its_outcome_or_not_at_all() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let flow = scripted(|_, n| {
+            Ok(Step::new(Next::Done).effect(move |tx| {
+                Box::pin(async move {
+                    tx.execute("INSERT INTO sequences (name, value) VALUES ('written', $1)", args![n]).await?;
+                    if n == 1 { Err(StepError::Changed("lost a race".into())) } else { Ok(()) }
+                })
+            }))
+        });
+        let _worker = b.worker("a", Duration::from_secs(5), flow);
+        let id = b.enqueue(later(SOON)).await;
+        b.until_state(&id, "done").await;
+        let (value,): (i64,) =
+            db.fetch_one("SELECT value FROM sequences WHERE name = 'written'", args![]).await.unwrap();
+        assert_eq!(value, 2);
+        b.stop.send_replace(true);
+    })
+    .await;
+}
+
+/// Sleeps past its lease on its first call, like a process that was stopped and went on.
+struct Sleepy {
+    calls: AtomicUsize,
+    sleeps: Duration,
+}
+
+#[async_trait]
+impl Flow for Sleepy {
+    fn kind(&self) -> &'static str {
+        "test.flow"
+    }
+    async fn step(&self, _: &Operation) -> Result<Step, StepError> {
+        let mine = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if mine == 1 {
+            // blocks the thread, so that the step's own time limit cannot end it: a stopped process cannot either
+            tokio::task::block_in_place(|| std::thread::sleep(self.sleeps));
+        }
+        Ok(Step::new(Next::Done).effect(move |tx| {
+            Box::pin(async move {
+                tx.execute("INSERT INTO sequences (name, value) VALUES ($1, 1)", args![format!("by {mine}")]).await?;
+                Ok(())
+            })
+        }))
+    }
+    async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
+        self.step(op).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_worker_that_slept_past_its_lease_is_refused() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let lease = Duration::from_millis(300);
+        let flow = Arc::new(Sleepy { calls: AtomicUsize::new(0), sleeps: lease * 5 });
+        let first = b.worker("a", lease, flow.clone());
+        let second = b.worker("b", lease, flow.clone());
+        let id = b.enqueue(later(SOON)).await;
+        b.until_state(&id, "done").await;
+        b.stop.send_replace(true);
+        for worker in [first, second] {
+            tokio::time::timeout(SOON, worker).await.expect("the sleeper wakes").unwrap();
+        }
+        let written: Vec<(String,)> = db.fetch_all("SELECT name FROM sequences", args![]).await.unwrap();
+        assert_eq!(written.len(), 1, "one worker's word counts: {written:?}");
+        assert!(flow.calls.load(Ordering::SeqCst) >= 2, "the other one took over");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_waiting_operation_is_resumed_once_and_only_where_it_waits() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let flow = scripted(|op, _| match op.step.as_str() {
+            "one" => Ok(Step::new(Next::Wait {
+                step: "waiting",
+                why: "a report".into(),
+                until: SystemClock.now().plus(SOON * 6),
+            })),
+            "reported" => Ok(Step::new(Next::Done)),
+            other => panic!("{other}"),
+        });
+        let _worker = b.worker("a", Duration::from_secs(5), flow.clone());
+        let id = b.enqueue(later(SOON * 6)).await;
+        let standing = async {
+            loop {
+                let row: (String, Option<String>) =
+                    db.fetch_one("SELECT step, waiting_for FROM operations WHERE id = $1", args![&id]).await.unwrap();
+                if row.0 == "waiting" {
+                    assert_eq!(row.1.as_deref(), Some("a report"));
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, standing).await.unwrap();
+        let data = json!({});
+        for (at, wanted) in [("elsewhere", false), ("waiting", true), ("waiting", false)] {
+            let mut tx = db.begin().await.unwrap();
+            let done = resume(&mut tx, SystemClock.now(), &id, at, Some(("reported", &data))).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(done, wanted, "{at}");
+        }
+        b.bus.hint(WAKE);
+        b.until_state(&id, "done").await;
+        b.stop.send_replace(true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_the_deadline_passes_something_decides() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let flow = scripted(|_, _| Err(StepError::Retry("never".into())));
+        let _worker = b.worker("a", Duration::from_secs(5), flow.clone());
+        let id = b.enqueue(later(Duration::from_millis(200))).await;
+        b.until_state(&id, "failed").await;
+        assert_eq!(flow.asked.lock().unwrap().last().map(String::as_str), Some("give_up"));
+        b.stop.send_replace(true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_superseded_is_never_run_again() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let id = b.enqueue(later(SOON)).await;
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(supersede(&mut tx, SystemClock.now(), "s").await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        let flow = scripted(|_, _| Ok(Step::new(Next::Done)));
+        let _worker = b.worker("a", Duration::from_secs(5), flow.clone());
+        let other = b.enqueue(later(SOON)).await;
+        b.until_state(&other, "done").await;
+        b.until_state(&id, "done").await;
+        assert_eq!(flow.asked.lock().unwrap().len(), 1);
+        b.stop.send_replace(true);
+    })
+    .await;
+}
