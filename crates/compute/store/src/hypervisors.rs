@@ -96,8 +96,7 @@ pub struct HypervisorList<'a> {
 
 /// The uuid of a host's hypervisor, which is its resource provider's.
 pub async fn hypervisor_of_host(tx: &mut Tx, host: &str) -> Result<Option<ProviderId>, DbError> {
-    let row: Option<(String,)> =
-        tx.fetch_optional("SELECT uuid FROM hypervisors WHERE host = $1", args![host]).await?;
+    let row: Option<(String,)> = tx.fetch_optional("SELECT uuid FROM hypervisors WHERE host = $1", args![host]).await?;
     row.map(|(uuid,)| uuid.parse().map_err(|_| DbError::NotFound)).transpose()
 }
 

@@ -30,8 +30,8 @@ async fn servers_that_ran_in_the_period() {
             store.usage_list(period).await.unwrap().into_iter().map(|s| s.uuid).collect()
         };
         assert_eq!(list(None, 10, None).await, [running.clone(), ended.clone()]);
-        assert_eq!(list(None, 1, Some(running.as_str())).await, [ended.clone()]);
-        assert_eq!(list(Some("q"), 10, None).await, [ended.clone()]);
+        assert_eq!(list(None, 1, Some(running.as_str())).await, std::slice::from_ref(&ended));
+        assert_eq!(list(Some("q"), 10, None).await, [ended]);
         let period =
             UsagePeriod { start: Timestamp(start), end: Timestamp(end), project: Some("q"), limit: 1, marker: None };
         let one = store.usage_list(period).await.unwrap().pop().unwrap();
