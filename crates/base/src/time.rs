@@ -24,6 +24,10 @@ impl Timestamp {
     pub fn micros_z(self) -> String {
         self.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
     }
+    /// `Fri, 02 Jan 2026 03:04:05 GMT`: HTTP's `Last-Modified`.
+    pub fn http_date(self) -> String {
+        self.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    }
     fn strftime(self, format: &str) -> String {
         let t = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         t.to_zoned_datetime(TimeZone::UTC).strftime(format).to_string()
@@ -93,6 +97,7 @@ mod tests {
         assert_eq!(t.seconds_z(), "2026-01-02T03:04:05Z");
         assert_eq!(t.micros_naive(), "2026-01-02T03:04:05.000123");
         assert_eq!(t.micros_z(), "2026-01-02T03:04:05.000123Z");
+        assert_eq!(t.http_date(), "Fri, 02 Jan 2026 03:04:05 GMT");
     }
 
     #[test]

@@ -13,12 +13,14 @@
 //! The truth is in the database; [`World`] is a copy in memory for looking, and what is done with what was seen there is
 //! judged again by the database (see [`claim`]).
 
+pub mod api;
 pub mod candidates;
 mod error;
 mod inventory;
 pub mod store;
 mod world;
 
+pub use api::{MICROVERSIONS, PlacementFaults, default_policy, service};
 pub use candidates::{Candidate, Cause, Found, Group, Request};
 pub use error::{ClaimError, StoreError};
 pub use inventory::{Inventory, MAX_INT, Stock};
@@ -65,5 +67,19 @@ impl Placement {
     /// behind.
     pub fn touched(&self, providers: impl IntoIterator<Item = ProviderId>) {
         self.view.touch(providers);
+    }
+
+    /// Looks at the world as it is committed now.
+    async fn look_now<T>(&self, look: impl FnOnce(&World) -> T) -> Result<T, DbError> {
+        self.view.refresh_all(&self.db, Instant::now()).await?;
+        Ok(self.view.look(look))
+    }
+
+    async fn unknown_class<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<Option<String>, DbError> {
+        store::class_list_missing(&self.db, names.collect()).await.map(|mut missing| missing.pop())
+    }
+
+    async fn unknown_traits(&self, names: &[&str]) -> Result<Vec<String>, DbError> {
+        store::trait_list_missing(&self.db, names).await
     }
 }

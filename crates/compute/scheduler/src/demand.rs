@@ -16,7 +16,7 @@ pub const DISABLED: &str = "COMPUTE_STATUS_DISABLED";
 
 /// Amounts by class, and traits. In `BTree`s so that equal flavors ask in equal words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DemandGroup {
+pub struct Group {
     /// Above 0.
     pub resources: BTreeMap<String, u64>,
     pub required: BTreeSet<String>,
@@ -27,9 +27,9 @@ pub struct DemandGroup {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// The unsuffixed group.
-    pub unnamed: DemandGroup,
+    pub unnamed: Group,
     /// `resources<S>:…` and `trait<S>:…`, each from one provider.
-    pub groups: BTreeMap<String, DemandGroup>,
+    pub groups: BTreeMap<String, Group>,
     /// `group_policy=isolate`.
     pub isolate: bool,
     pub root_required: BTreeSet<String>,
@@ -62,11 +62,11 @@ impl Demand {
         sums
     }
 
-    fn every_group(&self) -> impl Iterator<Item = &DemandGroup> {
+    fn every_group(&self) -> impl Iterator<Item = &Group> {
         std::iter::once(&self.unnamed).chain(self.groups.values())
     }
 
-    fn group(&mut self, suffix: &str) -> &mut DemandGroup {
+    fn group(&mut self, suffix: &str) -> &mut Group {
         if suffix.is_empty() { &mut self.unnamed } else { self.groups.entry(suffix.to_owned()).or_default() }
     }
 

@@ -59,3 +59,15 @@ pub async fn class_list_unknown<'a>(
     let known: Vec<(String,)> = tx.fetch_all(sql, args).await?;
     Ok(names.filter(|n| known.iter().all(|(k,)| k != n)).map(str::to_owned).collect())
 }
+
+/// [`class_list_unknown`] outside a transaction.
+pub async fn class_list_missing(db: &Db, names: Vec<&str>) -> Result<Vec<String>, DbError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut q = SqlBuilder::new("SELECT name FROM resource_classes WHERE name IN ");
+    q.bind_list(names.iter().copied());
+    let (sql, args) = q.finish();
+    let known: Vec<(String,)> = db.fetch_all(sql, args).await?;
+    Ok(names.into_iter().filter(|n| known.iter().all(|(k,)| k != n)).map(str::to_owned).collect())
+}

@@ -140,3 +140,13 @@ pub async fn inventory_delete(tx: &mut Tx, provider: ProviderId, class: &str) ->
         (Some(_), _) => Ok(true),
     }
 }
+
+pub async fn inventory_exists(tx: &mut Tx, provider: ProviderId, class: &str) -> Result<bool, DbError> {
+    let row: Option<(String,)> = tx
+        .fetch_optional(
+            "SELECT resource_class FROM inventories WHERE provider_id = $1 AND resource_class = $2",
+            args![provider, class],
+        )
+        .await?;
+    Ok(row.is_some())
+}

@@ -22,7 +22,7 @@ pub async fn trait_list(db: &Db, filter: &TraitFilter) -> Result<Vec<(String, Ti
     }
     if let Some(prefix) = &filter.prefix {
         // not LIKE: `_` is in every name
-        q.push(" AND substr(name, 1, ").bind(prefix.chars().count()).push(") = ").bind(prefix);
+        q.push(" AND substr(name, 1, length(").bind(prefix).push(")) = ").bind(prefix);
     }
     match filter.associated {
         Some(true) => q.push(" AND EXISTS (SELECT 1 FROM provider_traits p WHERE p.trait_name = t.name)"),
@@ -110,4 +110,14 @@ async fn trait_list_unknown(tx: &mut Tx, names: &[&str]) -> Result<Vec<String>, 
     let (sql, args) = q.finish();
     let known: Vec<(String,)> = tx.fetch_all(sql, args).await?;
     Ok(names.iter().filter(|n| known.iter().all(|(k,)| k != *n)).map(|n| (*n).to_owned()).collect())
+}
+
+/// Those of `names` that are no trait.
+pub async fn trait_list_missing(db: &Db, names: &[&str]) -> Result<Vec<String>, DbError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = TraitFilter { names: Some(names.iter().map(|n| (*n).to_owned()).collect()), ..TraitFilter::default() };
+    let known = trait_list(db, &filter).await?;
+    Ok(names.iter().filter(|n| known.iter().all(|(k, _)| k != *n)).map(|n| (*n).to_owned()).collect())
 }

@@ -2,4 +2,5 @@
 
 mod candidates;
 mod claims;
+mod rest;
 mod support;
