@@ -196,3 +196,6 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,27 @@ async fn without_room_nothing_is_fetched_and_another_host_may_try() {
     agent.stop().await;
 }
 
+/// `/dev/full` takes the place of a disk that fills up while an image is written.
+#[tokio::test]
+async fn a_disk_that_fills_up_keeps_nothing() {
+    let world = World::new(true);
+    let agent = world.start();
+    world.conductor.until("the start", |seen| seen.fetches.first().map(drop)).await;
+    let image = world.images.put(DiskFormat::Raw, &[3; 3000], &[]);
+    let part = format!("{}.{}.part", image.id, &image.os_hash_value.as_ref().unwrap()[..16]);
+    std::os::unix::fs::symlink("/dev/full", world.cache().join(part)).unwrap();
+    let vm = server_of(&image);
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    let (message, elsewhere) = failure(world.conductor.outcome(vm.id, generation).await);
+    assert!(message.contains("no room") && elsewhere, "{message}");
+    assert_eq!(world.cached(), [""; 0]);
+    // room was made: the next build gets it
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    let done = world.conductor.outcome(vm.id, generation).await;
+    assert_eq!(done, Outcome::Done { power: PowerState::Running });
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn an_image_service_that_comes_back_is_waited_for() {
     let world = World::new(true);

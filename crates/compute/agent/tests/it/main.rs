@@ -3,8 +3,10 @@
 mod cache;
 mod conductor;
 mod disks;
+mod fakes;
 mod hypervisor;
 mod images;
+mod qemu;
 mod restart;
 mod work;
 mod world;

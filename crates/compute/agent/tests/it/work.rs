@@ -1,12 +1,9 @@
 //! The loop: fetch, act, report.
 
 use crate::world::{HOST, World, server};
-use base::SystemClock;
-use compute_agent::{Agent, AgentConfig};
 use compute_model::assignment::{ConsoleReply, ConsoleRequest, Outcome, Want, subject};
-use compute_model::driver::{Driver, DriverError};
+use compute_model::driver::DriverError;
 use compute_model::states::PowerState;
-use std::sync::Arc;
 use std::time::Duration;
 
 const RUNNING: Outcome = Outcome::Done { power: PowerState::Running };
@@ -191,28 +188,4 @@ async fn consoles_are_served() {
     assert_eq!(ask(vm.id, Some(2)).await.as_deref(), Some("three\n"));
     assert_eq!(ask(server().id, None).await, None);
     agent.stop().await;
-}
-
-/// Many hosts in one process: all are registered, and a wave of hints becomes few fetches.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_hosts_are_one_agent() {
-    let world = World::new(false);
-    let name = |n: usize| format!("h{n}");
-    let hosts = (0..1000).map(|n| (name(n).as_str().into(), Arc::new(world.hypervisor.clone()) as Arc<dyn Driver>));
-    let mut config = AgentConfig::new(hosts.collect(), world.instances(), world.cache());
-    config.fetch_interval = Duration::from_secs(3600);
-    let agent = Agent::new(config, Arc::new(world.bus.clone()), Arc::new(world.images.clone()), Arc::new(SystemClock));
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let running = tokio::spawn(agent.run(stopped));
-    world.conductor.until("adoption", |seen| (seen.fetches.iter().filter(|f| f.all).count() == 20).then_some(())).await;
-    assert_eq!(world.conductor.seen().registered.len(), 1000);
-    let servers: Vec<_> = (0..1000).map(|n| (name(n), server())).collect();
-    for (host, vm) in &servers {
-        world.conductor.assign(host, vm, Want::Spawn);
-    }
-    world.conductor.until("all of them", |seen| (seen.reports.len() == 1000).then_some(())).await;
-    let asked = world.conductor.seen().fetches.iter().filter(|f| !f.all).count();
-    assert!(asked < 900, "{asked} fetches for 1000 hints");
-    stop.send_replace(true);
-    running.await.unwrap();
 }

@@ -56,7 +56,10 @@ impl World {
 
     /// A new agent on the same directories, hypervisor and conductor.
     pub(crate) fn start_with(&self, change: impl FnOnce(&mut AgentConfig)) -> Running {
-        let driver: Arc<dyn Driver> = Arc::new(self.hypervisor.clone());
+        self.start_on(Arc::new(self.hypervisor.clone()), change)
+    }
+
+    pub(crate) fn start_on(&self, driver: Arc<dyn Driver>, change: impl FnOnce(&mut AgentConfig)) -> Running {
         let mut config = AgentConfig::new(vec![(HOST.into(), driver)], self.instances(), self.cache());
         config.keep_free_bytes = 0;
         // what a test waits for must come by hints and events, unless it says otherwise
