@@ -6,15 +6,22 @@
 
 mod aggregates;
 mod availability_zones;
+mod console_tokens;
+mod external_events;
 mod extensions;
 mod faults;
 mod flavors;
+mod gone;
+mod hosts;
 mod hypervisors;
+mod input;
 mod keypairs;
 mod limits;
 mod links;
+mod migrations;
 mod paths;
 mod policy;
+mod proxies;
 mod quota_sets;
 mod server_groups;
 mod servers;
@@ -134,6 +141,12 @@ pub fn routes() -> Vec<Route<ComputeApi>> {
         availability_zones::routes(),
         aggregates::routes(),
         server_groups::routes(),
+        hosts::routes(),
+        migrations::routes(),
+        external_events::routes(),
+        console_tokens::routes(),
+        proxies::routes(),
+        gone::routes(),
     ]
     .into_iter()
     .flatten()
