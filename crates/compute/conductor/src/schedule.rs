@@ -69,7 +69,7 @@ impl Conductor {
         let picked = pick(&request, &states, reasons, config, &mut rand::rng());
         if picked.choices.is_empty() {
             return Ok(Err(NoHost {
-                message: format!("No valid host was found. {}", picked.reasons.for_tenants()),
+                message: picked.reasons.for_tenants(),
                 details: picked.reasons.for_operators(),
             }));
         }
