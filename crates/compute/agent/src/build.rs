@@ -128,10 +128,13 @@ impl Builder {
         progress.say("spawning", "making the disks".to_owned());
         let dir = self.fresh_dir(spec.id).await?;
         let mut guest = crate::act::bare_guest(spec);
-        guest.disks = self.disks(&dir, &plan, &images).await?;
+        // each waits for the disk to have it: better all at once than one after the other
+        let (disks, config_drive) =
+            tokio::try_join!(self.disks(&dir, &plan, &images), self.config_drive(&dir, &plan, spec))?;
+        guest.disks = disks;
         at("agent.spawn.disks").await;
-        if plan.config_drive {
-            guest.disks.push(self.config_drive(&dir, spec).await?);
+        if let Some(drive) = config_drive {
+            guest.disks.push(drive);
             at("agent.spawn.config_drive").await;
         }
         if let Some(kernel) = images.kernel {
@@ -188,30 +191,41 @@ impl Builder {
     }
 
     async fn disks(&self, dir: &Path, plan: &Plan, images: &Images) -> Result<Vec<GuestDisk>, BuildError> {
-        let mut disks = vec![root::make(dir, &images.root, plan.root_disk).await?];
-        if let Some(bytes) = plan.ephemeral_bytes {
+        let ephemeral = async {
+            let Some(bytes) = plan.ephemeral_bytes else { return Ok(None) };
             let path = dir.join("disk.eph0");
             ephemeral::make(&path, bytes).await.map_err(BuildError::io("make the ephemeral disk", &path))?;
-            disks.push(raw(path, DiskRole::Ephemeral));
-        }
-        if let Some(bytes) = plan.swap_bytes {
+            Ok(Some(raw(path, DiskRole::Ephemeral)))
+        };
+        let swap = async {
+            let Some(bytes) = plan.swap_bytes else { return Ok(None) };
             let path = dir.join("disk.swap");
-            let made = path.clone();
-            files::off_loop(move || swap::make(&made, bytes))
+            let to = path.clone();
+            files::off_loop(move || swap::make(&to, bytes))
                 .await
                 .map_err(BuildError::io("make the swap disk", &path))?;
-            disks.push(raw(path, DiskRole::Swap));
-        }
-        Ok(disks)
+            Ok(Some(raw(path, DiskRole::Swap)))
+        };
+        let root = root::make(dir, &images.root, plan.root_disk);
+        let (root, ephemeral, swap) = tokio::try_join!(root, ephemeral, swap)?;
+        Ok([Some(root), ephemeral, swap].into_iter().flatten().collect())
     }
 
-    async fn config_drive(&self, dir: &Path, spec: &InstanceSpec) -> Result<GuestDisk, BuildError> {
+    async fn config_drive(
+        &self,
+        dir: &Path,
+        plan: &Plan,
+        spec: &InstanceSpec,
+    ) -> Result<Option<GuestDisk>, BuildError> {
+        if !plan.config_drive {
+            return Ok(None);
+        }
         let path = dir.join("disk.config");
         let (to, spec, domain) = (path.clone(), spec.clone(), self.dhcp_domain.clone());
         files::off_loop(move || config_drive::make(&to, &spec, &domain))
             .await
             .map_err(BuildError::io("write the config drive", &path))?;
-        Ok(raw(path, DiskRole::ConfigDrive))
+        Ok(Some(raw(path, DiskRole::ConfigDrive)))
     }
 }
 
