@@ -70,6 +70,9 @@ impl GuestFiles {
     }
 
     pub(crate) fn create_dir(&self) -> Result<(), DriverError> {
+        if self.dir.is_dir() {
+            return Ok(());
+        }
         match fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir) {
             Ok(()) => sync_dir(self.dir.parent().unwrap_or(&self.dir)),
             Err(e) => Err(io_error("create", &self.dir)(e)),

@@ -1,5 +1,6 @@
 //! A guest's process begins and ends: spawn, start, destroy.
 
+use crate::args::qemu_args;
 use crate::driver::Inner;
 use crate::guest::{Guest, Op};
 use crate::layout::{Definition, io_error, remove};
@@ -24,9 +25,9 @@ impl Inner {
         if guest.files.is_suspended() {
             return Err(guest.wrong_state("spawn", PowerState::Suspended));
         }
-        let mut definition = Definition { guest: spec.clone(), machine: None };
         // refused before anything is written
-        crate::args::qemu_args(spec, self.host().await?, &guest.files.console(), None)?;
+        let line = qemu_args(spec, self.host().await?, &guest.files.console(), None)?;
+        let mut definition = Definition { guest: spec.clone(), machine: Some(line.machine) };
         let fresh = guest.files.load()?.is_none();
         guest.files.create_dir()?;
         guest.files.store(&definition)?;

@@ -187,9 +187,9 @@ fn choose_machine(guest: &GuestSpec, host: &HostAbilities, fixed: Option<&str>) 
     Err(CannotRun(format!("machine type {asked}: QEMU {major}.{minor} here offers pc, q35 and their versions")))
 }
 
-/// A comma inside an option's value is written twice.
+/// A comma inside an option's value is written twice. Control characters (no argument can hold a NUL) become blanks.
 fn escape(value: &str) -> String {
-    value.replace(',', ",,")
+    value.replace(char::is_control, " ").replace(',', ",,")
 }
 
 struct Builder {

@@ -82,8 +82,8 @@ fn the_guest_can_tell_its_cloud() {
 #[test]
 fn a_name_cannot_add_options() {
     let mut g = guest();
-    g.name = "x,process=evil".into();
-    assert_eq!(values(&line(&g), "-name"), ["guest=x,,process=evil,debug-threads=on"]);
+    g.name = "x,process=evil\0\n".into();
+    assert_eq!(values(&line(&g), "-name"), ["guest=x,,process=evil  ,debug-threads=on"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Start, stop, pause, reboot, destroy, and each of them twice.
 
-use crate::world::{NOBODY, POWER_OFF, RESET, SLEEP, SPIN, World, kill, pids, says};
+use crate::world::{NOBODY, POWER_OFF, RESET, SLEEP, SPIN, World, heeds_its_button, kill, pids, says};
 use base::InstanceId;
 use compute_model::driver::{Driver, DriverError};
 use compute_model::states::PowerState;
@@ -203,4 +203,62 @@ async fn a_killed_process_is_news_and_can_be_started_again() {
     assert_eq!(w.power(&g).await, PowerState::Shutdown);
     w.qemu.start(g.id).await.unwrap();
     assert_eq!(w.power(&g).await, PowerState::Running);
+}
+
+/// Far longer than a guest with manners needs.
+const GRACE: Duration = Duration::from_secs(600);
+
+#[tokio::test]
+async fn a_guest_that_heeds_its_button_is_not_kept_waiting() {
+    let w = World::new();
+    let g = w.guest(&says("boot ", &heeds_its_button()));
+    w.qemu.spawn(&g).await.unwrap();
+    w.until_console(&g, "boot ").await;
+    let first = pids(g.id);
+    let begun = std::time::Instant::now();
+    w.qemu.reboot(g.id, false, GRACE).await.unwrap();
+    w.until_console(&g, "boot boot ").await;
+    assert_ne!(pids(g.id), first);
+    w.qemu.stop(g.id, GRACE).await.unwrap();
+    assert_eq!(w.power(&g).await, PowerState::Shutdown);
+    assert!(begun.elapsed() < GRACE / 2);
+    assert!(tokio::time::timeout(SHORT, w.qemu.changed()).await.is_err(), "it was asked to");
+}
+
+/// The caller of a stop went away; later the guest powers off all the same, and then that is news.
+#[tokio::test]
+async fn a_stop_given_up_does_not_hide_a_later_end() {
+    let w = World::new();
+    let g = w.spawned(SPIN).await;
+    assert!(tokio::time::timeout(SHORT, w.qemu.stop(g.id, GRACE)).await.is_err());
+    assert_eq!(w.power(&g).await, PowerState::Running);
+    kill(pids(g.id)[0]);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(90), w.qemu.changed()).await, Ok(g.id));
+}
+
+#[tokio::test]
+async fn a_stopped_process_is_reported_as_silent_and_can_be_destroyed() {
+    let w = World::with(|c| c.qmp_limit = Duration::from_millis(500));
+    let g = w.spawned(SLEEP).await;
+    let pid = nix::unistd::Pid::from_raw(pids(g.id)[0]);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let e = w.qemu.power(g.id).await.unwrap_err();
+    assert!(matches!(e, DriverError::Silent { .. }), "{e}");
+    // whoever counts guests still sees one, so that nobody starts it a second time
+    assert_eq!(w.qemu.guests().await.unwrap()[0].power, PowerState::Running);
+    w.qemu.spawn(&g).await.unwrap();
+    assert_eq!(pids(g.id).len(), 1);
+    w.qemu.destroy(g.id).await.unwrap();
+    assert_eq!(pids(g.id), NOBODY);
+}
+
+#[tokio::test]
+async fn a_hung_process_is_killed_by_a_hard_reboot() {
+    let w = World::with(|c| c.qmp_limit = Duration::from_secs(3));
+    let g = w.spawned(SLEEP).await;
+    let hung = pids(g.id);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(hung[0]), nix::sys::signal::Signal::SIGSTOP).unwrap();
+    w.qemu.reboot(g.id, true, NONE).await.unwrap();
+    assert_eq!(w.power(&g).await, PowerState::Running);
+    assert_ne!(pids(g.id), hung);
 }

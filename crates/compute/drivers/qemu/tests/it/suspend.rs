@@ -126,3 +126,21 @@ async fn a_crash_while_suspending_leaves_a_guest_without_power_not_a_half_memory
     w.qemu.start(g.id).await.unwrap();
     assert!(!w.file(g.id, "suspend.state.part").exists());
 }
+
+#[tokio::test]
+async fn a_full_disk_leaves_the_guest_running() {
+    let w = World::new();
+    let g = w.guest(&says("begin ", COUNTS));
+    w.qemu.spawn(&g).await.unwrap();
+    w.until_console(&g, "begin 0").await;
+    // every write to this device fails for want of space
+    std::os::unix::fs::symlink("/dev/full", w.file(g.id, "suspend.state.part")).unwrap();
+    let e = w.qemu.suspend(g.id).await.unwrap_err().to_string();
+    assert!(e.contains("No space left on device") || e.contains("is the disk full?"), "{e}");
+    assert_eq!(w.power(&g).await, PowerState::Running);
+    let before = w.qemu.console(g.id, 1 << 20).await.unwrap().unwrap().len();
+    w.until_console(&g, &"0123456789".repeat(before / 10 + 1)).await;
+    assert!(!w.file(g.id, "suspend.state").exists());
+    w.qemu.suspend(g.id).await.unwrap();
+    assert_eq!(w.power(&g).await, PowerState::Suspended);
+}
