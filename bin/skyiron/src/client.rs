@@ -1,7 +1,7 @@
 //! A client of the cloud's own public API, for the operator's commands.
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,12 +77,5 @@ impl Client {
 
     pub(crate) async fn post(&self, service: &str, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, service, path)?.json(body)).await
-    }
-
-    /// `None` on 404.
-    pub(crate) async fn find(&self, service: &str, path: &str) -> Result<Option<Value>> {
-        let request = self.request(Method::GET, service, path)?;
-        let answer = request.send().await?;
-        if answer.status() == StatusCode::NOT_FOUND { Ok(None) } else { Ok(Some(answer.json().await?)) }
     }
 }

@@ -157,8 +157,8 @@ async fn open_identity(config: &Config, data: &DataDir, url: &str, db: Db, clock
 
 fn placement_routes(g: &Ground, placement: &Placement, router: Router) -> Result<Router> {
     let enforcer = placement::default_policy().context("placement's policy")?;
-    let service = placement::service(placement.clone(), Arc::new(enforcer), g.auth.clone(), g.identity_url());
-    Ok(Arc::new(service).mount(router, "/placement"))
+    let service = placement::service(placement.clone(), enforcer, g.auth.clone(), g.identity_url());
+    Ok(service.mount(router, "/placement"))
 }
 
 /// An operator's `policy.yaml`, if one is named.

@@ -24,13 +24,13 @@ pub(crate) fn start(
     if !roles.has(Role::ImageApi) {
         return Ok(None);
     }
-    let registry = Arc::new(image_registry::Store::with_clock(g.db.clone(), g.clock.clone()));
+    let registry = image_registry::Store::with_clock(g.db.clone(), g.clock.clone());
     subscriptions.push(image_registry::serve(&*g.bus, registry.clone()));
     let store = g.dir(&g.config.image.store_dir, "images");
     let backend = FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))?;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &g.config.image.policy_file)?;
     let glance = Glance::new(ImageApi {
-        registry,
+        registry: Arc::new(registry),
         backend: Arc::new(backend),
         enforcer: Arc::new(enforcer),
         limits: Limits { image_size_cap: g.config.image.size_cap_bytes, ..Limits::default() },

@@ -20,10 +20,10 @@ impl Readiness {
         Self { waiting: watch::Sender::new(BTreeSet::new()), db }
     }
     pub(crate) fn wait_for(&self, what: &str) {
-        self.waiting.send_modify(|w| drop(w.insert(what.to_owned())));
+        self.waiting.send_if_modified(|w| w.insert(what.to_owned()));
     }
     pub(crate) fn has(&self, what: &str) {
-        self.waiting.send_modify(|w| drop(w.remove(what)));
+        self.waiting.send_if_modified(|w| w.remove(what));
     }
     pub(crate) async fn reached(&self) {
         let mut waiting = self.waiting.subscribe();
