@@ -76,7 +76,11 @@ impl Progress {
 
     /// `task`: what the server's task_state shows. `why`: what it waits for, in words.
     pub(crate) fn say(&self, task: &'static str, why: String) {
-        self.words.send_replace((task, why));
+        self.words.send_if_modified(|words| {
+            let said = words.0 == task && words.1 == why;
+            *words = (task, why);
+            !said
+        });
     }
 
     /// Nothing of it is under way any more when this returns, so it cannot overtake the report that follows.
