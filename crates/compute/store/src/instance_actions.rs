@@ -2,7 +2,7 @@
 
 use crate::Store;
 use base::{InstanceId, ProjectId, RequestId, Timestamp, UserId};
-use platform_db::{DbError, FromRow, Tx, args};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
 
 #[derive(Clone, Debug, FromRow)]
 pub struct InstanceAction {
@@ -91,7 +91,45 @@ pub async fn event_add(
     Ok(())
 }
 
+/// Which actions of a server, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct ActionQuery {
+    /// Changed at that time or later, or earlier.
+    pub since: Option<Timestamp>,
+    pub before: Option<Timestamp>,
+    /// Request id of the last action of the page before.
+    pub marker: Option<String>,
+    /// `None`: all.
+    pub limit: Option<usize>,
+}
+
 impl Store {
+    /// `None`: the server has no action of the marker's request.
+    pub async fn actions_page(
+        &self,
+        instance: InstanceId,
+        query: &ActionQuery,
+    ) -> Result<Option<Vec<InstanceAction>>, DbError> {
+        let mut q = SqlBuilder::new("SELECT * FROM instance_actions WHERE instance = ");
+        q.bind(instance);
+        if let Some(since) = query.since {
+            q.push(" AND updated_at >= ").bind(since);
+        }
+        if let Some(before) = query.before {
+            q.push(" AND updated_at <= ").bind(before);
+        }
+        if let Some(marker) = &query.marker {
+            let Some(at) = self.action_by_request(instance, marker).await? else { return Ok(None) };
+            q.push(" AND (started_at, id) < (").bind(at.started_at).push(", ").bind(at.id).push(")");
+        }
+        q.push(" ORDER BY started_at DESC, id DESC");
+        if let Some(limit) = query.limit {
+            q.push(" LIMIT ").bind(limit);
+        }
+        let (sql, values) = q.finish();
+        self.db().fetch_all(sql, values).await.map(Some)
+    }
+
     /// All of a server's actions, newest first.
     pub async fn actions_list(&self, instance: InstanceId) -> Result<Vec<InstanceAction>, DbError> {
         self.db()

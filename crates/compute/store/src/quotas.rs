@@ -1,6 +1,7 @@
 //! `quota_usage`: what each project uses of instances, cores and ram (MiB), changed in the transaction that changes the
 //! servers. What it may use is in [`crate::quota_limits`].
 
+use crate::Store;
 use crate::quota_limits::Limits;
 use compute_model::quota::{Amounts, OverQuota, within};
 use platform_db::{DbError, Tx, args};
@@ -71,4 +72,16 @@ pub async fn usage_release(tx: &mut Tx, project: &str, instances: i64, cores: i6
     )
     .await?;
     Ok(())
+}
+
+impl Store {
+    /// What a project's servers use, as it is counted for claims.
+    pub async fn quota_usage(&self, project: &str) -> Result<Amounts, DbError> {
+        let rows: Vec<(String, i64)> = self
+            .db()
+            .fetch_all("SELECT resource, in_use FROM quota_usage WHERE project_id = $1", args![project])
+            .await?;
+        let of = |resource: &str| rows.iter().find(|(r, _)| r == resource).map_or(0, |(_, n)| *n);
+        Ok(Amounts { instances: of("instances"), cores: of("cores"), ram: of("ram") })
+    }
 }

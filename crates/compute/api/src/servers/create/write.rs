@@ -1,0 +1,136 @@
+//! The one transaction that makes servers: quota, rows, actions, history, and the operations that build them.
+
+use super::body::Wanted;
+use super::rows::rows;
+use super::sources::Group;
+use crate::ComputeApi;
+use crate::faults;
+use crate::servers::BUILD_DEADLINE;
+use crate::servers::delete::{action, asked_by};
+use base::{ProjectId, Timestamp, UserId};
+use compute_model::quota::Amounts;
+use compute_model::work;
+use compute_store::instance_actions::action_begin;
+use compute_store::instances::{Instance, instances_insert};
+use compute_store::quota_limits::LimitsOf;
+use compute_store::quotas::{ClaimError, amounts_of, usage_check_user, usage_claim};
+use compute_store::server_groups::group_members_count;
+use platform_db::{DbError, Tx};
+use platform_engine::NewOperation;
+use platform_http::{Call, Fault};
+use serde_json::json;
+
+#[derive(Debug, thiserror::Error)]
+enum CreateError {
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("Quota exceeded, too many servers in group")]
+    GroupFull,
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<CreateError> for Fault {
+    fn from(e: CreateError) -> Self {
+        match e {
+            CreateError::Claim(ClaimError::Over(over)) => Fault::forbidden(over.to_string()),
+            CreateError::Claim(ClaimError::Db(e)) | CreateError::Db(e) => faults::db(e),
+            CreateError::GroupFull => Fault::forbidden(CreateError::GroupFull.to_string()),
+        }
+    }
+}
+
+/// What the caller's project and the caller may have.
+struct Allowed {
+    project: Amounts,
+    /// Only if the user has limits of his own.
+    user: Option<Amounts>,
+}
+
+/// Writes the servers and wakes the conductor. Returns the first of them.
+pub(super) async fn write(
+    api: &ComputeApi,
+    call: &Call,
+    wanted: &Wanted,
+    template: Instance,
+    group: Option<&Group>,
+) -> Result<Instance, Fault> {
+    let allowed = allowed(api, &template).await.map_err(faults::db)?;
+    let one = Amounts::of_server(template.vcpus, template.ram_mib);
+    let count = count(api, &template.project_id, wanted.count, one, allowed.project).await.map_err(faults::db)?;
+    let mut servers = rows(&template, count);
+    let first = servers.remove(0);
+    servers.insert(0, first.clone());
+    let now = Timestamp(template.created_at);
+    let mut tx = api.store.db().begin().await.map_err(faults::db)?;
+    transact(&mut tx, call, servers, one * count, &allowed, group, now).await?;
+    tx.commit().await.map_err(faults::db)?;
+    api.bus.hint(platform_engine::WAKE);
+    Ok(first)
+}
+
+async fn allowed(api: &ComputeApi, template: &Instance) -> Result<Allowed, DbError> {
+    let (project, user) = (template.project_id.as_str(), template.user_id.as_str());
+    let limits = api.store.limits_fetch(LimitsOf::Project(project)).await?;
+    let own = api.store.limits_own(project, user).await?;
+    let of = |resource: &str| own.get(resource).copied().unwrap_or(-1);
+    let user = Amounts { instances: of("instances"), cores: of("cores"), ram: of("ram") };
+    Ok(Allowed { project: amounts_of(&limits), user: (!own.is_empty()).then_some(user) })
+}
+
+/// As many servers as the quota has room for, but at least the least that is wanted: then it is refused.
+async fn count(
+    api: &ComputeApi,
+    project: &str,
+    (min, max): (i64, i64),
+    one: Amounts,
+    allowed: Amounts,
+) -> Result<i64, DbError> {
+    if min == max {
+        return Ok(max);
+    }
+    let used = api.store.quota_usage(project).await?;
+    Ok(one.fitting(used, allowed).clamp(min, max))
+}
+
+async fn transact(
+    tx: &mut Tx,
+    call: &Call,
+    servers: Vec<Instance>,
+    wanted: Amounts,
+    allowed: &Allowed,
+    group: Option<&Group>,
+    now: Timestamp,
+) -> Result<(), CreateError> {
+    let Some(first) = servers.first() else { return Ok(()) };
+    usage_claim(tx, &first.project_id, wanted, allowed.project).await?;
+    if let Some(own) = allowed.user {
+        usage_check_user(tx, &first.project_id, &first.user_id, wanted, own).await?;
+    }
+    if let Some(group) = group {
+        let members = group_members_count(tx, &group.uuid, &UserId(first.user_id.clone())).await?;
+        if group.most >= 0 && members + wanted.instances > group.most {
+            return Err(CreateError::GroupFull);
+        }
+    }
+    instances_insert(tx, servers.clone()).await?;
+    for server in &servers {
+        enqueue(tx, call, server, now).await?;
+    }
+    Ok(())
+}
+
+async fn enqueue(tx: &mut Tx, call: &Call, server: &Instance, now: Timestamp) -> Result<(), DbError> {
+    let action_id = action_begin(tx, now, action(call, server, "create")).await?;
+    let operation = NewOperation {
+        kind: work::BUILD,
+        subject: server.uuid.clone(),
+        project_id: Some(ProjectId(server.project_id.clone())),
+        request_id: Some(call.cx.request_id.clone()),
+        step: work::first::BUILD,
+        data: json!(work::Build { action_id, ..work::Build::default() }),
+        deadline: now.plus(BUILD_DEADLINE),
+    };
+    let operation = platform_engine::enqueue(tx, now, operation).await?;
+    platform_engine::record(tx, &server.uuid, Some(operation), now, "create.accepted", &asked_by(call)).await
+}

@@ -1,0 +1,39 @@
+//! `/servers/{id}/os-server-password`: the encrypted password a guest has posted.
+
+use super::find;
+use crate::ComputeApi;
+use crate::faults::db;
+use compute_store::instance_changes::instance_password_clear;
+use platform_http::{Call, Fault, Reply, Route};
+use serde_json::{Map, Value, json};
+
+const SHOW: &str = "os_compute_api:os-server-password:show";
+const CLEAR: &str = "os_compute_api:os-server-password:clear";
+
+pub(super) fn routes() -> Vec<Route<ComputeApi>> {
+    const PATH: &str = "/servers/{id}/os-server-password";
+    vec![
+        Route::get(PATH, show).policy(&[SHOW]).schema("server_password.index"),
+        Route::delete(PATH, clear).policy(&[CLEAR]),
+    ]
+}
+
+/// Kept in the server's system metadata as `password`; empty if the guest has posted none.
+async fn show(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
+    let instance = find::live(&api, &call, SHOW).await?;
+    let kept: Map<String, Value> = serde_json::from_str(&instance.system_metadata).unwrap_or_default();
+    let password = kept.get("password").and_then(Value::as_str).unwrap_or_default();
+    Ok(Reply::json(200, &json!({"password": password})))
+}
+
+async fn clear(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
+    for _ in 0..find::TRIES {
+        let instance = find::live(&api, &call, CLEAR).await?;
+        let mut tx = api.store.db().begin().await.map_err(db)?;
+        if instance_password_clear(&mut tx, &instance, api.now()).await.map_err(db)? {
+            tx.commit().await.map_err(db)?;
+            return Ok(Reply::empty(204));
+        }
+    }
+    Err(find::contended(call.param("id")))
+}
