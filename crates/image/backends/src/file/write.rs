@@ -1,24 +1,24 @@
-//! Writing one image: chunks come through a bounded channel to a thread that does nothing but write; a second thread
-//! sends what is written to the disk while more comes, so that the final sync has little left to do.
+//! Writing one image: chunks come through a bounded channel to a thread that does nothing but write. It has the kernel
+//! send what is written to the disk while more comes, so that the final sync has little left to do.
 
 use super::{Folder, PARTIAL, failed, sweep};
 use async_trait::async_trait;
 use bytes::Bytes;
 use image_model::{BackendError, Writer};
-use nix::fcntl::Flock;
+use nix::fcntl::{Flock, PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc as std_mpsc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Chunks on their way to the writing thread. With hyper's chunks of at most 400 KiB this is a few MiB.
 const QUEUE: usize = 16;
 /// Most chunks that go to the kernel in one call.
 const GATHER: usize = 16;
-/// Bytes between two flushes in the background.
-const FLUSH_EVERY: u64 = 32 << 20;
+/// Bytes after which the kernel is told to start writing them out.
+const WRITE_OUT_EVERY: u64 = 16 << 20;
 
 /// The file before it has its name. Dropped, it is gone.
 pub(super) struct Partial {
@@ -59,6 +59,20 @@ impl Partial {
             Ok(())
         };
         write_all().map_err(|e| failed("write", &self.path, e))
+    }
+
+    /// Starts writing these bytes to the disk and does not wait for it. Linux does so when told that they are not
+    /// needed; it forgets only those that are on the disk already.
+    fn write_out(&self, range: Range<u64>) {
+        let Ok(file) = self.file() else { return };
+        let offset = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        // advice: where it is not taken, the final sync has more to do
+        let _not_taken = posix_fadvise(
+            file,
+            offset(range.start),
+            offset(range.end - range.start),
+            PosixFadviseAdvice::POSIX_FADV_DONTNEED,
+        );
     }
 
     /// The bytes, then the name, then the folder: on disk in this order.
@@ -155,9 +169,9 @@ impl Writer for FileWriter {
 
 /// The writing thread: until told to commit, or until nobody can tell it any more.
 fn run(partial: Partial, mut orders: mpsc::Receiver<Order>) -> Result<(), BackendError> {
-    let flusher = Flusher::start(&partial);
     let mut batch = Vec::with_capacity(GATHER);
-    let mut unflushed = 0;
+    let mut written = 0;
+    let mut written_out = 0;
     let mut commit = false;
     while !commit {
         let Some(first) = orders.blocking_recv() else { return Ok(()) };
@@ -172,60 +186,13 @@ fn run(partial: Partial, mut orders: mpsc::Receiver<Order>) -> Result<(), Backen
             }
         }
         partial.write(&batch)?;
-        unflushed += batch.iter().map(|c| c.len() as u64).sum::<u64>();
+        written += batch.iter().map(|c| c.len() as u64).sum::<u64>();
         batch.clear();
-        if unflushed >= FLUSH_EVERY {
-            unflushed = 0;
-            flusher.flush();
+        if written - written_out >= WRITE_OUT_EVERY {
+            partial.write_out(written_out..written);
+            written_out = written;
             partial.folder.check_space(0)?;
         }
     }
-    flusher.stop();
     partial.finish()
-}
-
-/// A thread that pushes written bytes to the disk.
-struct Flusher {
-    wake: Option<std_mpsc::SyncSender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Flusher {
-    /// Without a thread (none can be had) everything is left to the final sync.
-    fn start(partial: &Partial) -> Self {
-        let (wake, woken) = std_mpsc::sync_channel::<()>(1);
-        let file = partial.file().and_then(File::try_clone);
-        let thread = file.and_then(|file| {
-            std::thread::Builder::new().name("image-flush".into()).spawn(move || {
-                while woken.recv().is_ok() {
-                    // an error shows again in the final sync, whose result counts
-                    if file.sync_data().is_err() {
-                        return;
-                    }
-                }
-            })
-        });
-        Self { wake: Some(wake), thread: thread.ok() }
-    }
-    /// Asks for a flush; if one is still going on it may do for this one too.
-    fn flush(&self) {
-        if let Some(wake) = &self.wake {
-            let _busy = wake.try_send(());
-        }
-    }
-    fn stop(mut self) {
-        self.end();
-    }
-    fn end(&mut self) {
-        self.wake = None;
-        if let Some(thread) = self.thread.take() {
-            let _panicked = thread.join();
-        }
-    }
-}
-
-impl Drop for Flusher {
-    fn drop(&mut self) {
-        self.end();
-    }
 }
