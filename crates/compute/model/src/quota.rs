@@ -15,6 +15,15 @@ impl Amounts {
     pub fn of_server(vcpus: i64, ram_mib: i64) -> Self {
         Self { instances: 1, cores: vcpus, ram: ram_mib }
     }
+    /// How many times this fits beside `used` into `allowed`.
+    pub fn fitting(self, used: Self, allowed: Self) -> i64 {
+        let parts = self.named().into_iter().zip(used.named()).zip(allowed.named());
+        parts
+            .filter(|(((_, one), _), (_, allowed))| *allowed >= 0 && *one > 0)
+            .map(|(((_, one), (_, used)), (_, allowed))| (allowed.saturating_sub(used)).max(0) / one)
+            .min()
+            .unwrap_or(i64::MAX)
+    }
     /// In the order in which Nova lists them.
     fn named(self) -> [(&'static str, i64); 3] {
         [("cores", self.cores), ("instances", self.instances), ("ram", self.ram)]
@@ -83,6 +92,17 @@ mod tests {
             over.to_string(),
             "Quota exceeded for cores, instances: Requested 2, 1, but already used 20, 10 of 20, 10 cores, instances"
         );
+    }
+
+    #[test]
+    fn the_scarcest_decides_how_many_fit() {
+        let one = Amounts::of_server(2, 512);
+        assert_eq!(one.fitting(Amounts::default(), LIMITS), 10);
+        assert_eq!(one.fitting(one * 7, LIMITS), 3);
+        assert_eq!(one.fitting(one * 12, LIMITS), 0);
+        assert_eq!(Amounts::of_server(8, 512).fitting(Amounts::default(), LIMITS), 2);
+        let none = Amounts { instances: -1, cores: -1, ram: -1 };
+        assert_eq!(one.fitting(one, none), i64::MAX);
     }
 
     #[test]
