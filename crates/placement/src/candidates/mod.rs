@@ -91,3 +91,6 @@ pub fn search(world: &World, request: &Request) -> Found {
     combine::without_repeats(&mut found.candidates);
     found
 }
+
+#[cfg(test)]
+mod tests;

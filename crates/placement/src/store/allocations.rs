@@ -2,7 +2,7 @@
 //!
 //! A claim is one conditional UPDATE of `inventories.used`: it takes the amount only where it still fits. On PostgreSQL
 //! two claims on one provider meet at its row (every change of a provider raises its generation first), so the second
-//! one judges what the first has left. `used` is the sum of the allocations at every commit, because nothing else writes it.
+//! one judges what the first has left. That the amount seemed to fit before the provider was locked decides nothing. `used` is the sum of the allocations at every commit, because nothing else writes it.
 
 use super::{
     Consumer, Expect, StoredConsumer, amount, consumer_get, consumer_insert, consumer_write, now, provider_id,
@@ -39,24 +39,69 @@ pub async fn claim(
     Ok(())
 }
 
-async fn take(tx: &mut Tx, deltas: &[Delta], expected: Option<i64>) -> Result<Option<ClaimError>, ClaimError> {
-    let providers: BTreeSet<ProviderId> = deltas.iter().map(|d| d.provider).collect();
-    for provider in providers {
-        match provider_raise(tx, provider, expected).await {
-            Ok(_) => {}
-            Err(StoreError::Db(e)) => return Err(e.into()),
-            Err(_) => return Ok(Some(ClaimError::Conflict(provider))),
+/// Locks each provider, if what is wanted of it fits as far as can be seen, and takes it, if it really does.
+async fn take(tx: &mut Tx, deltas: &[Delta], expected: Option<i64>) -> Result<Option<ClaimError>, DbError> {
+    for of_one in deltas.chunk_by(|a, b| a.provider == b.provider) {
+        if !raise_if_it_fits(tx, of_one, expected).await? {
+            return explain(tx, of_one, expected).await.map(Some);
         }
     }
-    let Some(refused) = apply(tx, deltas).await? else { return Ok(None) };
-    let Delta { provider, class, amount, .. } = refused.clone();
-    Ok(Some(match stock(tx, provider, &class).await? {
-        None => ClaimError::NotOffered { provider, class, amount, why: "it has none" },
-        Some(s) if s.free() >= amount => {
-            ClaimError::NotOffered { provider, class, amount, why: "min_unit, max_unit or step_size forbids it" }
+    match apply(tx, deltas).await? {
+        None => Ok(None),
+        Some(refused) => explain(tx, std::slice::from_ref(refused), None).await.map(Some),
+    }
+}
+
+/// Raises the provider's generation only where a claim has a chance. A transaction that tries one full host after the
+/// other so holds no locks on them, and two of them that meet the same hosts in different orders do not wait for each
+/// other in a circle.
+async fn raise_if_it_fits(tx: &mut Tx, of_one: &[Delta], expected: Option<i64>) -> Result<bool, DbError> {
+    let Some(Delta { provider, .. }) = of_one.first() else { return Ok(true) };
+    let mut q = SqlBuilder::new("WITH want (class, amount) AS (VALUES ");
+    for (n, d) in of_one.iter().enumerate() {
+        q.push(if n == 0 { "(" } else { ", (" }).bind(&d.class).push(", ").bind(d.amount).push(")");
+    }
+    q.push(") UPDATE resource_providers SET generation = generation + 1, updated_at = ").bind(now());
+    q.push(" WHERE id = ").bind(*provider);
+    if let Some(expected) = expected {
+        q.push(" AND generation = ").bind(expected);
+    }
+    q.push(
+        " AND NOT EXISTS (
+            SELECT 1 FROM want LEFT JOIN inventories i ON i.resource_class = want.class AND i.provider_id = ",
+    );
+    q.bind(*provider).push(
+        " WHERE i.provider_id IS NULL OR want.amount > i.capacity - i.used OR want.amount < i.min_unit
+                OR want.amount > i.max_unit OR want.amount % i.step_size <> 0)",
+    );
+    let (sql, args) = q.finish();
+    Ok(tx.execute(sql, args).await? == 1)
+}
+
+/// Why the claim on one provider was refused.
+async fn explain(tx: &mut Tx, of_one: &[Delta], expected: Option<i64>) -> Result<ClaimError, DbError> {
+    let Some(Delta { provider, .. }) = of_one.first().cloned() else { return Err(DbError::NotFound) };
+    let generation: Option<(i64,)> =
+        tx.fetch_optional("SELECT generation FROM resource_providers WHERE id = $1", args![provider]).await?;
+    if generation.is_none_or(|(g,)| expected.is_some_and(|e| e != g)) {
+        return Ok(ClaimError::Conflict(provider));
+    }
+    for Delta { class, amount, .. } in of_one.iter().cloned() {
+        match stock(tx, provider, &class).await? {
+            None => return Ok(ClaimError::NotOffered { provider, class, amount, why: "it has none" }),
+            Some(s) if s.fits(amount) => {}
+            Some(s) if s.free() >= amount => {
+                let why = "min_unit, max_unit or step_size forbids it";
+                return Ok(ClaimError::NotOffered { provider, class, amount, why });
+            }
+            Some(s) => {
+                let (free, total) = (s.free(), s.inventory.capacity());
+                return Ok(ClaimError::OverCapacity { provider, class, amount, free, total });
+            }
         }
-        Some(s) => ClaimError::OverCapacity { provider, class, amount, free: s.free(), total: s.inventory.capacity() },
-    }))
+    }
+    // it did not fit a moment ago, and does now
+    Ok(ClaimError::Conflict(provider))
 }
 
 /// Gives back all the consumer has, and forgets the consumer. Returns the providers that got something back: tell
@@ -239,7 +284,7 @@ async fn shift(tx: &mut Tx, deltas: &[Delta], judged: bool) -> Result<Vec<(Strin
     );
     if judged {
         q.push(
-            " AND (want.delta <= 0 OR used + want.delta <= capacity)
+            " AND (want.delta <= 0 OR want.delta <= capacity - used)
               AND (want.amount = 0 OR (want.amount >= min_unit AND want.amount <= max_unit
                                        AND want.amount % step_size = 0))",
         );

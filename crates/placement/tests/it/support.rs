@@ -1,6 +1,7 @@
 //! Hosts and claims in few words.
 
 use base::ProviderId;
+use placement::store::usage_drift;
 use placement::{ClaimError, Consumer, Inventory, inventory_set, provider_ensure, traits_set};
 use platform_db::{Db, args};
 
@@ -42,24 +43,12 @@ pub(crate) async fn claim(db: &Db, host: ProviderId, wanted: &[(&str, u64)]) -> 
     Ok(consumer.id)
 }
 
-/// Every inventory's `used` next to the sum of its allocations: (class, used, allocated).
-pub(crate) async fn sums(db: &Db, host: ProviderId) -> Vec<(String, i64, i64)> {
-    db.fetch_all(
-        "SELECT i.resource_class, i.used,
-                COALESCE((SELECT CAST(SUM(a.used) AS BIGINT) FROM allocations a
-                          WHERE a.provider_id = i.provider_id AND a.resource_class = i.resource_class), 0)
-         FROM inventories i WHERE i.provider_id = $1 ORDER BY i.resource_class",
-        args![host],
-    )
-    .await
-    .unwrap()
-}
-
 /// Used amounts in the order DISK_GB, MEMORY_MB, VCPU; fails if they are not the sums of the allocations.
 pub(crate) async fn used(db: &Db, host: ProviderId) -> Vec<i64> {
-    let sums = sums(db, host).await;
-    for (class, used, allocated) in &sums {
-        assert_eq!(used, allocated, "{class}: used is not the sum of the allocations");
-    }
-    sums.into_iter().map(|(_, used, _)| used).collect()
+    assert_eq!(usage_drift(db).await.unwrap(), []);
+    let rows: Vec<(i64,)> = db
+        .fetch_all("SELECT used FROM inventories WHERE provider_id = $1 ORDER BY resource_class", args![host])
+        .await
+        .unwrap();
+    rows.into_iter().map(|(used,)| used).collect()
 }
