@@ -59,12 +59,12 @@ CREATE TABLE identity_users (
     UNIQUE (domain_id, name)
 );
 
--- Passwords a user had before the present one.
+-- Passwords a user had before the present one, numbered from 1.
 CREATE TABLE identity_old_passwords (
     user_id TEXT NOT NULL REFERENCES identity_users (id) ON DELETE CASCADE,
-    created_at BIGINT NOT NULL,
+    number BIGINT NOT NULL,
     password_hash TEXT NOT NULL,
-    PRIMARY KEY (user_id, created_at)
+    PRIMARY KEY (user_id, number)
 );
 
 CREATE TABLE identity_groups (

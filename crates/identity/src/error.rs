@@ -61,9 +61,6 @@ impl Error {
     pub(crate) fn unauthorized_because(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::UNAUTHORIZED, message)
     }
-    pub(crate) fn not_implemented() -> Self {
-        Self::refused(StatusCode::NOT_IMPLEMENTED, "The action you have requested has not been implemented.")
-    }
 }
 
 impl From<Error> for Fault {

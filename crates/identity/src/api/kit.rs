@@ -233,7 +233,8 @@ pub(crate) fn exact(call: &Call, keys: &[&str], items: &mut Vec<Value>) {
             Value::String(have) => have == want,
             Value::Bool(have) => *have == truthy(want),
             Value::Null => want.is_empty(),
-            other => other.to_string() == want,
+            Value::Number(have) => want.parse().is_ok_and(|w: serde_json::Number| w == *have),
+            Value::Array(_) | Value::Object(_) => false,
         });
     }
 }

@@ -1,14 +1,30 @@
 //! The REST API: one table of routes, made of each resource's own.
 
+mod application_credentials;
+mod consumers;
+mod credentials;
+mod delegation;
+mod domain_config;
 mod domains;
+mod endpoint_filter;
+mod endpoints;
 mod grants;
 mod groups;
 mod inferences;
 mod kit;
+mod limits;
+mod policies;
+mod project_tags;
 mod projects;
+mod regions;
+mod registered_limits;
+mod revoke_events;
+mod role_assignments;
 mod roles;
 mod scopes;
+mod services;
 mod tokens;
+mod trusts;
 mod users;
 mod versions;
 
@@ -24,12 +40,27 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
         tokens::routes(),
         scopes::routes(),
         domains::routes(),
+        domain_config::routes(),
         projects::routes(),
+        project_tags::routes(),
         users::routes(),
         groups::routes(),
         roles::routes(),
         inferences::routes(),
         grants::routes(),
+        role_assignments::routes(),
+        regions::routes(),
+        services::routes(),
+        endpoints::routes(),
+        endpoint_filter::routes(),
+        credentials::routes(),
+        application_credentials::routes(),
+        trusts::routes(),
+        policies::routes(),
+        registered_limits::routes(),
+        limits::routes(),
+        revoke_events::routes(),
+        consumers::routes(),
     ];
     all.into_iter().flatten().map(checked).collect()
 }
@@ -63,4 +94,56 @@ fn guarded(route: Route<Identity>) -> Route<Identity> {
         work
     });
     Route { handler: guarded, ..route }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::routes;
+    use crate::policy::Policy;
+    use platform_http::{Access, Method};
+    use std::collections::HashSet;
+
+    /// Routes without a rule, and why.
+    const RULELESS: [(&str, &str, &str); 5] = [
+        ("GET", "/", "which versions there are"),
+        ("GET", "/v3", "which versions there are"),
+        ("POST", "/v3/auth/tokens", "logging in"),
+        ("GET", "/v3/auth/tokens/OS-PKI/revoked", "gone for everybody"),
+        ("POST", "/v3/users/{user_id}/password", "the old password in the body is the proof"),
+    ];
+
+    #[test]
+    fn every_route_needs_a_token_and_has_rules_that_exist() {
+        let policy = Policy::load(None).unwrap();
+        for route in routes() {
+            let known = RULELESS.iter().any(|(m, p, _)| route.method == *m && route.path == *p);
+            let what = format!("{} {}", route.method, route.path);
+            assert_eq!(route.policies.is_empty(), known, "{what}");
+            assert_eq!(route.access == Access::Open, known, "{what}");
+            for rule in route.policies {
+                assert!(policy.knows(rule), "{what}: {rule}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_route_is_listed_twice() {
+        let mut seen = HashSet::new();
+        for route in routes() {
+            assert!(seen.insert((route.method.to_string(), route.path)), "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn writes_have_schemas() {
+        let bare = ["/v3/OS-OAUTH1/consumers", "/v3/OS-OAUTH1/consumers/{consumer_id}"];
+        for route in routes() {
+            let writes = route.method == Method::POST || route.method == Method::PATCH;
+            let own_check = route.path == "/v3/auth/tokens"
+                || route.path.contains("/config")
+                || route.path.ends_with("/OS-EC2")
+                || bare.contains(&route.path);
+            assert!(!writes || own_check || route.schema.is_some(), "{} {}", route.method, route.path);
+        }
+    }
 }

@@ -8,6 +8,6 @@ mod render;
 mod request;
 mod resolve;
 
-pub(crate) use catalog::CatalogCache;
+pub(crate) use catalog::{CatalogCache, url_is_well_formed};
 pub(crate) use password::{check_new_password, hash_password};
 pub(crate) use resolve::Resolved;

@@ -99,12 +99,14 @@ pub(crate) async fn forgive_failures(tx: &mut Tx, id: &str) -> Result<(), DbErro
     Ok(())
 }
 
+/// The caller has locked the user's row.
 pub(crate) async fn archive_password(tx: &mut Tx, u: &UserRow) -> Result<(), DbError> {
-    let (Some(hash), Some(at)) = (&u.password_hash, u.password_created_at) else { return Ok(()) };
+    let Some(hash) = &u.password_hash else { return Ok(()) };
     tx.execute(
-        "INSERT INTO identity_old_passwords (user_id, created_at, password_hash) VALUES ($1, $2, $3)
-         ON CONFLICT (user_id, created_at) DO NOTHING",
-        args![&u.id, at, hash],
+        "INSERT INTO identity_old_passwords (user_id, number, password_hash)
+         SELECT CAST($1 AS TEXT), COALESCE(MAX(number), 0) + 1, CAST($2 AS TEXT) FROM identity_old_passwords
+         WHERE user_id = $1",
+        args![&u.id, hash],
     )
     .await?;
     Ok(())
@@ -114,7 +116,7 @@ pub(crate) async fn archive_password(tx: &mut Tx, u: &UserRow) -> Result<(), DbE
 pub(crate) async fn old_passwords(db: &Db, id: &str, limit: u32) -> Result<Vec<String>, DbError> {
     let rows: Vec<(String,)> = db
         .fetch_all(
-            "SELECT password_hash FROM identity_old_passwords WHERE user_id = $1 ORDER BY created_at DESC LIMIT $2",
+            "SELECT password_hash FROM identity_old_passwords WHERE user_id = $1 ORDER BY number DESC LIMIT $2",
             args![id, limit],
         )
         .await?;

@@ -1,4 +1,13 @@
 //! Identity as its clients see it: the real service, the real database, on both engines.
 
+mod assignments;
+mod catalog;
+mod coverage;
+mod delegation;
 mod login;
+mod people;
+mod projects;
+mod revocation;
+mod secrets;
+mod versions;
 mod world;

@@ -1,0 +1,43 @@
+//! What tokens made from a trust or an application credential may not do, lest they outgrow it.
+
+use crate::Error;
+use crate::auth::Resolved;
+
+impl Resolved {
+    /// A trust's token makes nothing that would outlive the trust.
+    pub(super) fn refuse_trust(&self) -> Result<(), Error> {
+        if self.trust.is_none() {
+            return Ok(());
+        }
+        Err(Error::forbidden("Cannot manage application credentials with a token issued via delegation."))
+    }
+
+    /// A restricted application credential makes no further credentials.
+    pub(super) fn refuse_restricted(&self, what: &str) -> Result<(), Error> {
+        match &self.application_credential {
+            Some(a) if !a.unrestricted => Err(Error::forbidden_action(&format!(
+                "Using method 'application_credential' is not allowed for managing additional {what}."
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// An application credential, unrestricted or not, has no say over trusts.
+    pub(super) fn refuse_application_credential(&self) -> Result<(), Error> {
+        if self.application_credential.is_none() {
+            return Ok(());
+        }
+        Err(Error::forbidden_action("Using method 'application_credential' is not allowed for managing trusts."))
+    }
+
+    /// A delegated token touches only credentials of its own project.
+    pub(super) fn refuse_other_project(&self, credential_project: Option<&str>) -> Result<(), Error> {
+        if self.trust.is_none() && self.application_credential.is_none() {
+            return Ok(());
+        }
+        if credential_project.is_some() && credential_project == self.project.as_ref().map(|p| p.id.as_str()) {
+            return Ok(());
+        }
+        Err(Error::forbidden_action("Credential project does not match the project scope of the delegated token"))
+    }
+}

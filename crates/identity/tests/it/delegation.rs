@@ -1,0 +1,155 @@
+//! Application credentials and trusts: less than the user, never more.
+
+use crate::world::{World, names, on_each, password, project};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn by_app_cred(id: &Value, secret: &Value) -> Value {
+    json!({"methods": ["application_credential"], "application_credential": {"id": id, "secret": secret}})
+}
+
+async fn ann(w: &World) -> (String, String, String, String) {
+    let admin = w.admin().await;
+    let p = w.project(&admin, "p").await;
+    let ann = w.user(&admin, "ann", Some(("manager", &p))).await;
+    let token = w.token(password("ann", "ann"), project(&p)).await;
+    (admin, p, ann, token)
+}
+
+#[tokio::test]
+async fn an_application_credential_logs_in_with_the_roles_it_was_given() {
+    on_each(|w| async move {
+        let (admin, p, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let body = json!({"application_credential": {"name": "ci", "roles": [{"name": "member"}],
+            "expires_at": "2026-01-02T03:34:05",
+            "access_rules": [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]}});
+        let made = w.post(&all, &token, body.clone()).await["application_credential"].clone();
+        assert_eq!(made["project_id"], p.as_str());
+        assert_eq!(made["expires_at"], "2026-01-02T03:34:05.000000");
+        assert_eq!(names(&made["roles"]), ["member", "reader"]);
+        assert_eq!(made["unrestricted"], false);
+        assert_eq!(made["access_rules"][0]["path"], "/v2.1/servers");
+        w.expect(409, "POST", &all, &token, body).await;
+        let one = format!("{all}/{}", made["id"].as_str().unwrap());
+        assert_eq!(w.get(&one, &token).await["application_credential"].get("secret"), None);
+
+        // a token with access rules is no good where nobody looks at them
+        let limited = w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await;
+        assert_eq!(limited.status, 201, "{}", limited.body);
+        assert!(!w.is_good(&limited.text("x-subject-token")).await);
+
+        let body = json!({"application_credential": {"name": "plain", "roles": [{"name": "member"}],
+                                                     "expires_at": "2026-01-02T03:34:05Z"}});
+        let made = w.post(&all, &token, body).await["application_credential"].clone();
+        let reply = w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await;
+        let t = &reply.body["token"];
+        assert_eq!(t["methods"], json!(["application_credential"]));
+        assert_eq!(t["project"]["id"], p.as_str());
+        assert_eq!(names(&t["roles"]), ["member", "reader"]);
+        assert_eq!(t["expires_at"], "2026-01-02T03:34:05.000000Z", "not longer than the credential");
+        assert_eq!(t["application_credential"]["restricted"], true);
+        let made_with = reply.text("x-subject-token");
+        assert!(w.is_good(&made_with).await);
+        // it cannot outgrow itself
+        let other = w.project(&admin, "other").await;
+        let scope = json!({"project": {"id": other}});
+        assert_eq!(w.log_in(by_app_cred(&made["id"], &made["secret"]), scope).await.status, 401);
+        w.expect(403, "POST", &all, &made_with, json!({"application_credential": {"name": "more"}})).await;
+        let by_name = json!({"methods": ["application_credential"], "application_credential": {"name": "plain",
+            "user": {"name": "ann", "domain": {"id": "default"}}, "secret": made["secret"]}});
+        assert_eq!(w.log_in(by_name, Value::Null).await.status, 201);
+        assert_eq!(w.log_in(by_app_cred(&made["id"], &json!("wrong")), Value::Null).await.status, 401);
+        let rescoped = w.log_in(crate::world::by_token(&made_with), Value::Null).await;
+        assert_eq!(names(&rescoped.body["token"]["roles"]), ["member", "reader"], "still bounded");
+        assert_eq!(rescoped.body["token"]["application_credential"]["id"], made["id"]);
+
+        let stranger = w.user(&admin, "bob", Some(("member", &p))).await;
+        let bob = w.token(password("bob", "bob"), project(&p)).await;
+        w.expect(403, "GET", &all, &bob, Value::Null).await;
+        w.expect(403, "POST", &all, &bob, json!({"application_credential": {"name": "x"}})).await;
+        let bobs = format!("/v3/users/{stranger}/application_credentials");
+        w.expect(404, "GET", &format!("{bobs}/{}", made["id"].as_str().unwrap()), &bob, Value::Null).await;
+        let too_much = json!({"application_credential": {"name": "x", "roles": [{"name": "admin"}]}});
+        w.expect(400, "POST", &bobs, &bob, too_much).await;
+
+        w.expect(204, "DELETE", &format!("{all}/{}", made["id"].as_str().unwrap()), &token, Value::Null).await;
+        assert!(!w.is_good(&made_with).await);
+        let rules = w.get(&format!("/v3/users/{ann}/access_rules"), &token).await;
+        let rule = rules["access_rules"][0]["id"].as_str().unwrap().to_owned();
+        w.expect(403, "DELETE", &format!("/v3/users/{ann}/access_rules/{rule}"), &token, Value::Null).await;
+        w.expect(204, "DELETE", &one, &token, Value::Null).await;
+        w.expect(204, "DELETE", &format!("/v3/users/{ann}/access_rules/{rule}"), &token, Value::Null).await;
+        w.expect(204, "DELETE", &format!("/v3/users/{ann}"), &admin, Value::Null).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trust_hands_on_roles_until_it_ends() {
+    on_each(|w| async move {
+        let (admin, p, ann, token) = ann(&w).await;
+        let bob = w.user(&admin, "bob", None).await;
+        let body = |extra: Value| {
+            let mut trust = json!({"trustor_user_id": ann, "trustee_user_id": bob, "project_id": p,
+                                   "impersonation": true, "roles": [{"name": "member"}]});
+            trust.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            json!({"trust": trust})
+        };
+        w.expect(403, "POST", "/v3/OS-TRUST/trusts", &admin, body(json!({}))).await;
+        w.expect(403, "POST", "/v3/OS-TRUST/trusts", &token, body(json!({"roles": []}))).await;
+        w.expect(404, "POST", "/v3/OS-TRUST/trusts", &token, body(json!({"roles": [{"name": "admin"}]}))).await;
+        w.expect(400, "POST", "/v3/OS-TRUST/trusts", &token, body(json!({"expires_at": "2020-01-01T00:00:00Z"}))).await;
+        let made = w.post("/v3/OS-TRUST/trusts", &token, body(json!({"remaining_uses": 2}))).await["trust"].clone();
+        let path = format!("/v3/OS-TRUST/trusts/{}", made["id"].as_str().unwrap());
+        assert_eq!(names(&made["roles"]), ["member"]);
+        let scope = json!({"OS-TRUST:trust": {"id": made["id"]}});
+        assert_eq!(w.log_in(password("ann", "ann"), scope.clone()).await.status, 403, "not the trustee");
+        let reply = w.log_in(password("bob", "bob"), scope.clone()).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        let t = &reply.body["token"];
+        assert_eq!((&t["user"]["name"], &t["project"]["id"]), (&json!("ann"), &json!(p)));
+        assert_eq!(names(&t["roles"]), ["member", "reader"]);
+        assert_eq!(t["OS-TRUST:trust"]["trustee_user"]["id"], bob.as_str());
+        let trusted = reply.text("x-subject-token");
+        assert_eq!(w.identity.authenticate(&trusted).await.unwrap().user_name, "ann");
+        let more = json!({"application_credential": {"name": "x"}});
+        w.expect(403, "POST", &format!("/v3/users/{ann}/application_credentials"), &trusted, more).await;
+        assert_eq!(w.log_in(crate::world::by_token(&trusted), Value::Null).await.status, 403);
+        assert_eq!(w.get(&path, &token).await["trust"]["remaining_uses"], 1);
+        assert_eq!(w.log_in(password("bob", "bob"), scope.clone()).await.status, 201);
+        w.expect(404, "GET", &path, &token, Value::Null).await;
+        assert_eq!(w.log_in(password("bob", "bob"), scope).await.status, 403, "used up");
+
+        let long = w.post("/v3/OS-TRUST/trusts", &token, body(json!({"impersonation": false}))).await["trust"].clone();
+        let scope = json!({"OS-TRUST:trust": {"id": long["id"]}});
+        let as_bob = w.log_in(password("bob", "bob"), scope).await;
+        assert_eq!(as_bob.body["token"]["user"]["name"], "bob");
+        let as_bob = as_bob.text("x-subject-token");
+        assert!(w.is_good(&as_bob).await);
+        let list = w.get(&format!("/v3/OS-TRUST/trusts?trustor_user_id={ann}"), &token).await;
+        assert_eq!(list["trusts"].as_array().unwrap().len(), 2);
+        w.expect(403, "GET", "/v3/OS-TRUST/trusts", &token, Value::Null).await;
+        let manager = w.role(&admin, "manager").await;
+        w.expect(204, "DELETE", &format!("/v3/projects/{p}/users/{ann}/roles/{manager}"), &admin, Value::Null).await;
+        assert!(!w.is_good(&as_bob).await, "the trustor has lost the role");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_expired_application_credential_is_none() {
+    on_each(|w| async move {
+        let (_, _, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let body =
+            json!({"application_credential": {"name": "ci", "expires_at": "2026-01-02T03:10:00", "secret": "s"}});
+        let made = w.post(&all, &token, body).await["application_credential"].clone();
+        assert_eq!(made["secret"], "s");
+        let past = json!({"application_credential": {"name": "x", "expires_at": "2025-01-02T03:10:00"}});
+        w.expect(400, "POST", &all, &token, past).await;
+        w.clock.advance(Duration::from_secs(3600));
+        assert_eq!(w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await.status, 401);
+    })
+    .await;
+}

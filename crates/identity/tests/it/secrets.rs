@@ -1,0 +1,85 @@
+//! Credentials, EC2 keys, OAuth consumers, policies: things that are only kept.
+
+use crate::world::{on_each, password, project};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn credentials_are_their_users_and_encrypted() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        let p = w.project(&admin, "p").await;
+        let ann = w.user(&admin, "ann", Some(("member", &p))).await;
+        let token = w.token(password("ann", "ann"), project(&p)).await;
+        let body = json!({"credential": {"type": "cert", "user_id": ann, "blob": "very secret"}});
+        let made = w.post("/v3/credentials", &token, body).await["credential"].clone();
+        let path = format!("/v3/credentials/{}", made["id"].as_str().unwrap());
+        assert_eq!(made["blob"], "very secret");
+        let stored: Vec<(String,)> =
+            w.db.fetch_all("SELECT encrypted_blob FROM identity_credentials", Vec::new()).await.unwrap();
+        assert!(!stored[0].0.contains("secret"));
+        w.user(&admin, "bob", Some(("member", &p))).await;
+        let bob = w.token(password("bob", "bob"), project(&p)).await;
+        w.expect(403, "GET", &path, &bob, Value::Null).await;
+        assert_eq!(w.get("/v3/credentials", &bob).await["credentials"], json!([]));
+        assert_eq!(w.get("/v3/credentials?type=cert", &token).await["credentials"].as_array().unwrap().len(), 1);
+        assert_eq!(w.get("/v3/credentials?type=other", &token).await["credentials"], json!([]));
+        let changed = w.expect(200, "PATCH", &path, &token, json!({"credential": {"blob": "new"}})).await;
+        assert_eq!(changed["credential"]["blob"], "new");
+        let bobs = w.get("/v3/users?name=bob", &admin).await["users"][0]["id"].clone();
+        w.expect(403, "PATCH", &path, &token, json!({"credential": {"user_id": bobs}})).await;
+        w.expect(204, "DELETE", &path, &token, Value::Null).await;
+        w.expect(404, "GET", &path, &admin, Value::Null).await;
+        let ec2 = json!({"credential": {"type": "ec2", "user_id": ann, "project_id": p, "blob": "not json"}});
+        w.expect(400, "POST", "/v3/credentials", &token, ec2).await;
+        let unanchored = json!({"credential": {"type": "ec2", "user_id": ann, "blob": "{}"}});
+        w.expect(400, "POST", "/v3/credentials", &token, unanchored).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ec2_keys() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        let p = w.project(&admin, "p").await;
+        let ann = w.user(&admin, "ann", Some(("member", &p))).await;
+        let token = w.token(password("ann", "ann"), project(&p)).await;
+        let all = format!("/v3/users/{ann}/credentials/OS-EC2");
+        let made = w.post(&all, &token, json!({"tenant_id": p})).await["credential"].clone();
+        let one = format!("{all}/{}", made["access"].as_str().unwrap());
+        assert_eq!((&made["tenant_id"], &made["user_id"]), (&json!(p), &json!(ann)));
+        assert_eq!(w.get(&one, &token).await["credential"], made);
+        assert_eq!(w.get(&all, &token).await["credentials"], json!([made]));
+        w.expect(404, "POST", &all, &token, json!({"tenant_id": "nope"})).await;
+        w.user(&admin, "bob", Some(("member", &p))).await;
+        let bob = w.token(password("bob", "bob"), project(&p)).await;
+        w.expect(403, "GET", &one, &bob, Value::Null).await;
+        w.expect(204, "DELETE", &one, &token, Value::Null).await;
+        w.expect(404, "GET", &one, &token, Value::Null).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn consumers_and_policies() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        let made = w.post("/v3/OS-OAUTH1/consumers", &admin, json!({"consumer": {"description": "d"}})).await;
+        assert!(made["consumer"]["secret"].is_string());
+        let path = format!("/v3/OS-OAUTH1/consumers/{}", made["consumer"]["id"].as_str().unwrap());
+        assert_eq!(w.get(&path, &admin).await["consumer"].get("secret"), None);
+        w.expect(200, "PATCH", &path, &admin, json!({"consumer": {"description": "e"}})).await;
+        w.expect(400, "PATCH", &path, &admin, json!({"consumer": {"secret": "e"}})).await;
+        assert_eq!(w.get("/v3/OS-OAUTH1/consumers", &admin).await["consumers"][0]["description"], "e");
+        w.expect(204, "DELETE", &path, &admin, Value::Null).await;
+        w.expect(404, "GET", &path, &admin, Value::Null).await;
+
+        let made = w.post("/v3/policies", &admin, json!({"policy": {"type": "t", "blob": "b"}})).await;
+        let path = format!("/v3/policies/{}", made["policy"]["id"].as_str().unwrap());
+        let changed = w.expect(200, "PATCH", &path, &admin, json!({"policy": {"type": "u"}})).await;
+        assert_eq!((&changed["policy"]["type"], &changed["policy"]["blob"]), (&json!("u"), &json!("b")));
+        w.expect(204, "DELETE", &path, &admin, Value::Null).await;
+        w.expect(404, "GET", &path, &admin, Value::Null).await;
+    })
+    .await;
+}
