@@ -3,8 +3,12 @@
 mod aggregates;
 mod flavors;
 mod hosts;
+mod instance_actions;
+mod instance_list;
+mod instances;
 mod keypairs;
 mod quota_limits;
+mod quotas;
 mod server_groups;
 mod support;
 mod usages;
