@@ -285,7 +285,8 @@ impl World {
         let path = format!("/compute/v2.1/servers/{server}");
         until(SOON, async || {
             let a = self.call(Method::GET, &path, None).await?;
-            if a.body["server"]["status"] == "ERROR" {
+            let server = &a.body["server"];
+            if server["status"] == "ERROR" && server["OS-EXT-STS:task_state"].is_null() {
                 bail!("deletion ended in ERROR: {}", a.body["server"]["fault"]);
             }
             Ok(a.status == StatusCode::NOT_FOUND)

@@ -76,6 +76,7 @@ pub struct Conductor {
     pub(crate) view: HostView,
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
+    registered: watch::Sender<bool>,
 }
 
 /// How often it is written down which hosts have asked for work. Far below any sensible `service_down_time`.
@@ -90,7 +91,7 @@ impl Conductor {
         settings: ConductorSettings,
     ) -> Arc<Self> {
         let view = HostView::new(store.clone(), clock.clone(), settings.service_down_time);
-        Arc::new(Self { store, placement, bus, clock, settings, view, seen: Mutex::new(HashSet::new()) })
+        Arc::new(Self { store, placement, bus, clock, settings, view, seen: Mutex::new(HashSet::new()), registered: watch::Sender::new(false) })
     }
 
     /// The flows the engine must drive.
@@ -120,6 +121,11 @@ impl Conductor {
                 async move { me.register(q).await }
             }),
         ]
+    }
+
+    /// Turns true when the first host has registered.
+    pub fn registered(&self) -> watch::Receiver<bool> {
+        self.registered.subscribe()
     }
 
     /// Writes down which hosts live, until `stop`.

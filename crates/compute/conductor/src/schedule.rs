@@ -5,7 +5,7 @@ use crate::Conductor;
 use crate::hosts::Known;
 use base::{HostName, ProjectId, ProviderId};
 use compute_scheduler::reasons::Cause;
-use compute_scheduler::{Demand, HostState, Reasons, Request, Room, pick};
+use compute_scheduler::{Demand, HostState, Reasons, Request, Room, ServiceState, pick};
 use compute_store::instances::Instance;
 use placement::{Candidate, Member};
 use platform_db::DbError;
@@ -50,7 +50,13 @@ impl Conductor {
         let mut reasons = Reasons::new();
         for (member, cause) in &found.refused {
             if let Some(known) = hosts.get(&member.provider.root) {
-                reasons.add(known.host.host.clone(), translate(cause));
+                // that nobody could use it anyway says more than what it lacks for this server
+                let cause = match &known.host.service {
+                    ServiceState::Up => translate(cause),
+                    ServiceState::Down => Cause::Down,
+                    ServiceState::Disabled(reason) => Cause::Disabled { reason: reason.clone() },
+                };
+                reasons.add(known.host.host.clone(), cause);
             }
         }
         let (candidates, states) = states_of(&found.candidates, &hosts);

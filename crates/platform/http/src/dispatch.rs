@@ -149,7 +149,8 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             .increment(1);
         let _in = span.enter();
         let (status, ms) = (status.as_u16(), took.as_millis());
-        if status >= 500 {
+        // 501 and 503 are answers, not faults of ours
+        if status >= 500 && status != 501 && status != 503 {
             tracing::error!(status, ms, "answered {status} in {ms} ms");
         } else if method == Method::GET || method == Method::HEAD {
             tracing::debug!(status, ms, "answered {status} in {ms} ms");
