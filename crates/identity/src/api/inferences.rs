@@ -76,10 +76,9 @@ async fn all(me: Identity, call: Call) -> Answer {
 
 async fn create(me: Identity, call: Call) -> Answer {
     let (prior, implied) = pair(&me, &call).await?;
-    if implied.name == NEVER_IMPLIED && implied.domain_id.is_none() {
-        return Err(Error::forbidden(format!("{} cannot be an implied roles.", implied.id)));
-    }
-    if implied.domain_id.is_some() && implied.domain_id != prior.domain_id {
+    let is_admin = implied.name == NEVER_IMPLIED && implied.domain_id.is_none();
+    let leaves_its_domain = implied.domain_id.is_some() && prior.domain_id.is_none();
+    if is_admin || leaves_its_domain {
         return Err(Error::forbidden(format!("{} cannot be an implied roles.", implied.id)));
     }
     let mut tx = me.db().begin().await?;

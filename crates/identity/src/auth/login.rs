@@ -81,10 +81,8 @@ impl Identity {
 
     /// A token for a token: never longer than the old one, and never more than a trust or a credential gave.
     async fn by_token(&self, text: &Secret, shown: &mut Shown) -> Result<UserRow, Error> {
-        let old = self.resolve_token(text.expose(), Duration::ZERO).await.map_err(|e| match e {
-            Error::Refused { .. } => Error::Unauthorized,
-            other => other,
-        })?;
+        // a token that is void is answered with 404 here, as Keystone does
+        let old = self.resolve_token(text.expose(), Duration::ZERO).await?;
         if old.trust.is_some() {
             return Err(Error::forbidden("You are not authorized to perform the requested action."));
         }
