@@ -7,8 +7,8 @@
 mod aggregates;
 mod availability_zones;
 mod console_tokens;
-mod external_events;
 mod extensions;
+mod external_events;
 mod faults;
 mod flavors;
 mod gone;

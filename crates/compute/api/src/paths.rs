@@ -5,7 +5,8 @@ use platform_http::{Call, Fault};
 
 const PREFIXES: [&str; 2] = ["/v2.1", "/v2"];
 
-/// The path to route, and the project id in it. What has no version routes nowhere.
+/// The path to route, and the project id in it. What has no version is answered with a choice of versions; what ends in
+/// a slash routes nowhere, so that an empty id is not taken for a list.
 pub(crate) fn rewrite(path: &str) -> (String, Option<String>) {
     if matches!(path, "" | "/") {
         return ("/".into(), None);
@@ -16,6 +17,9 @@ pub(crate) fn rewrite(path: &str) -> (String, Option<String>) {
             return (prefix.into(), None);
         }
         let Some(rest) = rest.strip_prefix('/') else { continue };
+        if rest.ends_with('/') {
+            return (format!("/no-route{path}"), None);
+        }
         return match rest.split_once('/') {
             Some((project, rest)) if is_project_id(project) => (format!("/{rest}"), Some(project.to_owned())),
             _ => (format!("/{rest}"), None),
@@ -58,6 +62,7 @@ mod tests {
             ("/v2.1/0aF/servers", "/0aF/servers", None),
             ("/v2.1/0af-9/servers/x", "/servers/x", Some("0af-9")),
             ("/servers", "/unversioned/servers", None),
+            ("/v2.1/servers/", "/no-route/v2.1/servers/", None),
             ("/v2.10/servers", "/unversioned/v2.10/servers", None),
         ];
         for (path, routed, project) in cases {

@@ -1,12 +1,19 @@
-//! The servers API over a real service and a real database, with tokens and images that tests hand out.
+//! The compute API over a real service and a real database, with tokens and images that tests hand out.
 
+mod aggregates;
 mod bus;
 mod create;
+mod flavors;
 mod golden;
+mod hosts;
+mod keypairs;
 mod life;
 mod listing;
+mod odds;
 mod parts;
+mod quotas;
 mod refusals;
 mod resources_golden;
 mod resources_policy;
+mod server_groups;
 mod world;

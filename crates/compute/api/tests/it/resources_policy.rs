@@ -7,7 +7,7 @@ use compute_api::{ComputeApi, MICROVERSIONS, default_policy, routes};
 use http::Method;
 use platform_http::schema::Schema;
 use platform_http::{Access, Route};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 

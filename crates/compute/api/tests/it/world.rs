@@ -206,6 +206,20 @@ impl World {
         id
     }
 
+    /// A request with no token and no version.
+    pub(crate) async fn open(&self, method: &str, path: &str) -> Answer {
+        let request = http::Request::builder().method(method).uri(path).header("host", "cloud:8700");
+        self.answer(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn answer(&self, request: http::Request<Body>) -> Answer {
+        let response = self.service.clone().handle("/compute", request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     pub(crate) fn as_(&self, token: &'static str) -> Caller<'_> {
         Caller { world: self, token, minor: 104, project: None }
     }
@@ -277,11 +291,7 @@ impl Caller<'_> {
             request = request.header("content-type", "application/json");
         }
         let body = body.map(|b| Body::from(b.to_string())).unwrap_or_else(Body::empty);
-        let response = self.world.service.clone().handle("/compute", request.body(body).unwrap()).await;
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        self.world.answer(request.body(body).unwrap()).await
     }
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await
