@@ -26,17 +26,15 @@ async fn raw(w: &World, path: &str, content_type: &str, body: Vec<u8>) -> Result
 async fn hostile_bodies_are_refused_and_nothing_falls_over() -> Result<()> {
     let w = World::start(Setup { fake_hosts: 1, ..Setup::default() }).await?;
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
-    let long = vec![b'x'; 1 << 20];
+    let long = vec![b'x'; 100 << 20];
     for path in ["/compute/v2.1/servers", "/identity/v3/projects", "/placement/resource_providers", "/image/v2/images"]
     {
         let (status, _) = raw(&w, path, "application/json", deep.clone()).await?;
         assert_eq!(status, StatusCode::BAD_REQUEST, "deep JSON to {path}");
         let (status, _) = raw(&w, path, "application/json", b"{\"a\": ".to_vec()).await?;
         assert_eq!(status, StatusCode::BAD_REQUEST, "half JSON to {path}");
-        // the listener may close before all of a refused body is read: then there is no answer to look at
-        if let Ok((status, _)) = raw(&w, path, "application/json", long.clone()).await {
-            assert!(status.is_client_error(), "a long body to {path}: {status}");
-        }
+        let (status, _) = raw(&w, path, "application/json", long.clone()).await?;
+        assert!(status.is_client_error(), "a long body to {path}: {status}");
     }
     let (status, _) = raw(&w, "/compute/v2.1/servers", "text/plain", b"{}".to_vec()).await?;
     assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);

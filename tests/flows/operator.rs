@@ -36,3 +36,20 @@ fn the_configuration_explains_itself() -> Result<()> {
     assert!(!check.status.success() && String::from_utf8_lossy(&check.stderr).contains("compute.fake_hosts"));
     Ok(())
 }
+
+#[tokio::test]
+async fn guests_keep_running_through_a_clean_stop() -> Result<()> {
+    let mut w = World::start(Setup::default()).await?;
+    // it need not boot: what matters is its process
+    let image = w.image("blank", "raw", "bare", vec![0; 1 << 20]).await?;
+    let id = w.server("stays", &image, serde_json::json!({})).await?;
+    w.until_status(&id, "ACTIVE").await?;
+    let before = w.qemus(&id);
+    assert_eq!(before.len(), 1);
+    w.terminate().await?;
+    assert_eq!(w.qemus(&id), before, "the cloud is gone, the guest is not");
+    w.restart("").await?;
+    w.until_status(&id, "ACTIVE").await?;
+    assert_eq!(w.qemus(&id), before);
+    Ok(())
+}

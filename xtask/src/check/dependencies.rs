@@ -75,7 +75,7 @@ struct Exclusive {
 const EXCLUSIVES: &[Exclusive] = &[
     Exclusive {
         package: "sqlx",
-        only: &["platform-db", "identity", "placement", "compute-store", "image-registry"],
+        only: &["platform-db", "platform-engine", "identity", "placement", "compute-store", "image-registry"],
         why: "SQL stands in the stores, which run on both databases through platform-db; everyone else asks a store",
     },
     Exclusive {

@@ -171,6 +171,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             None => (raw_path, None),
         };
         let (parts, body) = request.into_parts();
+        let body = crate::linger::lingering(body);
         let found = self.find(&path, &parts.method);
         let access = found.as_ref().map_or(Access::Token, |f| f.candidates[0].access);
         let token = match self.token(&parts.headers, access).await {
@@ -293,10 +294,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         };
         if !is_json {
             let shown = content_type.unwrap_or_default();
-            return Err(Fault::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!("Unsupported Content-Type: {shown}"),
-            ));
+            return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Unsupported Content-Type: {shown}")));
         }
         if !schema::json_depth_within(&bytes, JSON_DEPTH) {
             return Err(Fault::bad_request("Malformed request body: nested too deep"));

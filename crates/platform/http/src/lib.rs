@@ -11,6 +11,7 @@ pub mod auth;
 mod call;
 mod dispatch;
 mod fault;
+mod linger;
 mod negotiate;
 mod page;
 mod query;
