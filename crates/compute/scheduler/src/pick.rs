@@ -29,8 +29,10 @@ pub fn pick(
     let mut passing: Vec<usize> = Vec::new();
     for (n, h) in hosts.iter().enumerate().filter(|(_, h)| is_meant(request, h)) {
         let ignored = request.ignore_hosts.contains(&h.host.host).then_some(Cause::Ignored);
-        let cause =
-            ignored.or_else(|| if request.is_forced() { None } else { filters::refuse(&enabled, h, request, config) });
+        let cause = ignored.or_else(|| match request.is_forced() {
+            true => filters::refuse_forced(h, request, config),
+            false => filters::refuse(&enabled, h, request, config),
+        });
         match cause {
             Some(cause) => reasons.add(h.host.host.clone(), cause),
             None => passing.push(n),

@@ -58,7 +58,7 @@ pub struct Request<'a> {
     pub current_host: Option<&'a HostName>,
     /// Only filters that matter for a new image on the same host are asked.
     pub rebuild: bool,
-    /// An admin's `ZONE:HOST[:NODE]`: only this host, and no filter is asked.
+    /// An admin's `ZONE:HOST[:NODE]`: only this host, and no filter is asked but that it is in the zone and not disabled.
     pub force_host: Option<&'a HostName>,
     pub force_node: Option<&'a str>,
     /// `host` and `hypervisor_hostname` of 2.74, or the destination of a move: only this one, filters are asked.

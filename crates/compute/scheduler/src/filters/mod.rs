@@ -167,6 +167,12 @@ pub(crate) fn refuse(
         .or_else(|| enabled.iter().find_map(|f| f.refuses(h, request, config)))
 }
 
+/// An admin's forced host is asked no filter; but what Nova asks placement for still holds: zone, and not disabled.
+pub(crate) fn refuse_forced(h: &HostState, request: &Request<'_>, config: &Config) -> Option<Cause> {
+    let disabled = || compute::refuses(h, request, config).filter(|c| matches!(c, Cause::Disabled { .. }));
+    availability_zone::refuses(h, request, config).or_else(disabled)
+}
+
 /// The smallest of the values of this aggregate metadata key; `default` if there is none or one is no number.
 fn least_by_aggregate(h: &HostState, key: &str, default: u32) -> u32 {
     let values: Result<Vec<u32>, _> = h.host.metadata_values(key).map(|v| v.trim().parse()).collect();

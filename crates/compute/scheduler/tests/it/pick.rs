@@ -47,20 +47,31 @@ fn busy_disks_and_old_hypervisors_weigh_less() {
 }
 
 #[test]
-fn a_forced_host_is_not_filtered_and_a_wished_one_is() {
+fn a_forced_host_is_hardly_filtered_and_a_wished_one_is() {
     let (project, flavor) = (project(), flavor(&[]));
+    let down = with(host("down"), |h| h.service = ServiceState::Down);
     let off = with(host("off"), |h| h.service = ServiceState::Disabled(None));
-    let hosts = [off, host("on")];
-    let name = HostName::from("off");
+    let hosts = [down, host("on"), off];
+    let [down, off] = [HostName::from("down"), HostName::from("off")];
     let random = &mut rand::rng();
-    let forced = Request { force_host: Some(&name), ..Request::new(&project, &flavor, None) };
+    let plain = Request::new(&project, &flavor, None);
+    let forced = Request { force_host: Some(&down), ..plain.clone() };
     let picked = pick(&forced, &hosts, Reasons::new(), &Config::default(), random);
     assert_eq!((picked.choices, picked.reasons.len()), (vec![0], 0));
-    let wished = Request { destination: Some(&name), ..Request::new(&project, &flavor, None) };
+    let elsewhere = Request { availability_zone: Some("az1"), ..forced };
+    let picked = pick(&elsewhere, &hosts, Reasons::new(), &Config::default(), random);
+    assert_eq!(picked.reasons.for_tenants(), "No valid host was found. 1 host: 1 is not in availability zone az1");
+    for request in
+        [Request { force_host: Some(&off), ..plain.clone() }, Request { destination: Some(&off), ..plain.clone() }]
+    {
+        let picked = pick(&request, &hosts, Reasons::new(), &Config::default(), random);
+        assert_eq!(picked.choices, Vec::<usize>::new());
+        assert_eq!(picked.reasons.for_tenants(), "No valid host was found. 1 host: 1 is disabled");
+    }
+    let wished = Request { destination: Some(&down), ..plain.clone() };
     let picked = pick(&wished, &hosts, Reasons::new(), &Config::default(), random);
-    assert_eq!(picked.choices, Vec::<usize>::new());
-    assert_eq!(picked.reasons.for_tenants(), "No valid host was found. 1 host: 1 is disabled");
-    let node = Request { force_node: Some("on.example"), ..Request::new(&project, &flavor, None) };
+    assert_eq!(picked.reasons.for_tenants(), "No valid host was found. 1 host: 1 is down");
+    let node = Request { force_node: Some("on.example"), ..plain };
     assert_eq!(pick(&node, &hosts, Reasons::new(), &Config::default(), random).choices, [1]);
 }
 
