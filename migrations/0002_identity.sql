@@ -53,7 +53,6 @@ CREATE TABLE identity_users (
     failed_attempts BIGINT NOT NULL,
     failed_at BIGINT,
     created_at BIGINT NOT NULL,
-    last_active_at BIGINT,
     options TEXT NOT NULL,
     extra TEXT NOT NULL,
     UNIQUE (domain_id, name)

@@ -156,6 +156,7 @@ async fn user(identity: &Identity, tx: &mut Tx, hash: Option<String>) -> Result<
     };
     identity.set_password(&mut row, hash, false);
     users::insert(tx, &row).await?;
+    tracing::info!(user.id = row.id, "the first user, admin, is {}", row.id);
     Ok(Some(row.id))
 }
 

@@ -15,7 +15,8 @@ pub struct IdentityConfig {
     pub max_active_keys: usize,
     /// How new passwords are stored. Old ones are checked by whatever scheme they say.
     pub scheme: Scheme,
-    /// Threads that hash passwords. Each scrypt of the default cost takes 64 MiB while it runs.
+    /// Threads that hash passwords; half of the processors by default. Each scrypt of the default cost takes 64 MiB
+    /// while it runs.
     pub hash_threads: usize,
     pub security: SecurityCompliance,
     /// Region of the catalog's endpoints.
@@ -69,7 +70,7 @@ impl IdentityConfig {
             token_ttl: Duration::from_secs(3600),
             max_active_keys: 3,
             scheme: Scheme::default(),
-            hash_threads: 2,
+            hash_threads: std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
             security: SecurityCompliance::default(),
             region: "RegionOne".into(),
             catalog: Vec::new(),

@@ -76,7 +76,7 @@ async fn list(me: Identity, call: Call) -> Answer {
             items.push(render(&me, &call, &a).await?);
         }
     }
-    Ok(collection(&call, "application_credentials", items))
+    collection(&call, "application_credentials", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {
@@ -215,7 +215,7 @@ async fn list_rules(me: Identity, call: Call) -> Answer {
     let rules = permitted_rules(&me, &call, "identity:list_access_rules").await?;
     let mut items = rules.iter().map(|r| render_rule(&call, r)).collect();
     super::kit::exact(&call, &["service", "path", "method"], &mut items);
-    Ok(collection(&call, "access_rules", items))
+    collection(&call, "access_rules", items)
 }
 
 async fn one_rule(me: &Identity, call: &Call, rule: &str) -> Result<AccessRuleRow, Error> {

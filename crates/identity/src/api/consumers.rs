@@ -43,7 +43,7 @@ fn body(call: &Call) -> Result<Fields<'_>, Error> {
 
 async fn list(me: Identity, call: Call) -> Answer {
     let items = consumers::all(me.db()).await?.iter().map(|c| render(&call, c)).collect();
-    Ok(collection(&call, "consumers", items))
+    collection(&call, "consumers", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

@@ -90,7 +90,7 @@ async fn list(me: Identity, call: Call) -> Answer {
             items.push(render(&me, &call, &c)?);
         }
     }
-    Ok(collection(&call, "credentials", items))
+    collection(&call, "credentials", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

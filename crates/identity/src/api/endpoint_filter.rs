@@ -67,7 +67,7 @@ async fn endpoint(me: &Identity, call: &Call) -> Result<EndpointRow, Error> {
 async fn list(me: Identity, call: Call) -> Answer {
     let mut items = filter::groups(me.db()).await?.iter().map(|g| render(&call, g)).collect();
     exact(&call, &["name"], &mut items);
-    Ok(collection(&call, "endpoint_groups", items))
+    collection(&call, "endpoint_groups", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {
@@ -132,14 +132,14 @@ async fn shown_projects(me: &Identity, call: &Call, ids: Vec<String>) -> Answer 
         rows.extend(projects::get(me.db(), &id).await?);
     }
     let items = with_tags(me, call, &rows).await?;
-    Ok(collection(call, "projects", items))
+    collection(call, "projects", items)
 }
 
 async fn endpoints_of_group(me: Identity, call: Call) -> Answer {
     let row = group(&me, &call).await?;
     let all = catalog::endpoints(me.db()).await?;
     let items = all.iter().filter(|e| takes(&row, e)).map(|e| endpoints::render(&call, e)).collect();
-    Ok(collection(&call, "endpoints", items))
+    collection(&call, "endpoints", items)
 }
 
 async fn show_in_project(me: Identity, call: Call) -> Answer {
@@ -176,7 +176,7 @@ async fn groups_of_project(me: Identity, call: Call) -> Answer {
     let joined = filter::of_project(me.db(), Join::Group, &project.id).await?;
     let all = filter::groups(me.db()).await?;
     let items = all.iter().filter(|g| joined.contains(&g.id)).map(|g| render(&call, g)).collect();
-    Ok(collection(&call, "endpoint_groups", items))
+    collection(&call, "endpoint_groups", items)
 }
 
 /// Those joined directly, and those that the project's groups take.
@@ -188,7 +188,7 @@ async fn endpoints_of_project(me: Identity, call: Call) -> Answer {
         filter::groups(me.db()).await?.into_iter().filter(|g| joined.contains(&g.id)).collect();
     let all = catalog::endpoints(me.db()).await?;
     let own = all.iter().filter(|e| direct.contains(&e.id) || groups.iter().any(|g| takes(g, e)));
-    Ok(collection(&call, "endpoints", own.map(|e| endpoints::render(&call, e)).collect()))
+    collection(&call, "endpoints", own.map(|e| endpoints::render(&call, e)).collect())
 }
 
 async fn projects_of_endpoint(me: Identity, call: Call) -> Answer {

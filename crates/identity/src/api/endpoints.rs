@@ -46,7 +46,7 @@ async fn find(me: &Identity, id: &str) -> Result<EndpointRow, Error> {
 async fn list(me: Identity, call: Call) -> Answer {
     let mut items = catalog::endpoints(me.db()).await?.iter().map(|e| render(&call, e)).collect();
     exact(&call, &["interface", "service_id", "region_id"], &mut items);
-    Ok(collection(&call, "endpoints", items))
+    collection(&call, "endpoints", items)
 }
 
 /// The region asked for, and whether it must be made first: one named the old way is, as v3.1 did.

@@ -154,7 +154,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     let given = assignments::granted(me.db(), actor, on, inherited).await?;
     let all = role_rows::all(me.db()).await?;
     let items = all.iter().filter(|r| given.contains(&r.id)).map(|r| roles::render(&call, r)).collect();
-    Ok(collection(&call, "roles", items))
+    collection(&call, "roles", items)
 }
 
 async fn grant(me: Identity, call: Call) -> Answer {

@@ -57,7 +57,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     let filter = GroupFilter { domain_id: domain, name: call.query.last("name"), user_id: None };
     let mut items = groups::list(me.db(), &filter).await?.iter().map(|g| render(&call, g)).collect();
     inexact(&call, &mut items);
-    Ok(collection(&call, "groups", items))
+    collection(&call, "groups", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {
@@ -128,7 +128,7 @@ async fn members(me: Identity, call: Call) -> Answer {
     }
     let mut items = found.iter().map(|u| users::render(&call, u)).collect();
     inexact(&call, &mut items);
-    Ok(collection(&call, "users", items))
+    collection(&call, "users", items)
 }
 
 /// Group and user of a membership, if the caller may do this to it.

@@ -43,11 +43,39 @@ pub(crate) fn member(status: u16, key: &str, value: Value) -> Reply {
     Reply::json(status, &json!({key: value})).header("vary", "X-Auth-Token")
 }
 
-/// `{"users": […], "links": {…}}`.
-pub(crate) fn collection(call: &Call, key: &str, items: Vec<Value>) -> Reply {
-    let own = format!("{}{}{}", call.root_url, call.path, query_text(&call.query));
-    let body = json!({key: items, "links": {"next": null, "self": own, "previous": null}});
-    Reply::json(200, &body).header("vary", "X-Auth-Token")
+/// Most items of one answer when `limit` asks for pages: Keystone's `max_db_limit`.
+const MAX_PAGE: usize = 1000;
+
+/// `{"users": […], "links": {…}}`, or the page of it that `limit` and `marker` ask for.
+pub(crate) fn collection(call: &Call, key: &str, mut items: Vec<Value>) -> Answer {
+    if let Some(marker) = call.query.last("marker") {
+        let at = items.iter().position(|item| item["id"] == marker);
+        let at = at.ok_or_else(|| Error::gone_missing(format!("Marker {marker} could not be found.")))?;
+        items.drain(..=at);
+    }
+    let here = format!("{}{}", call.root_url, call.path);
+    let mut body =
+        json!({"links": {"next": null, "self": format!("{here}{}", query_text(&call.query)), "previous": null}});
+    if let Some(limit) = page_size(&call.query)?
+        && items.len() > limit
+    {
+        items.truncate(limit);
+        if let Some(last) = items.last().and_then(|item| item["id"].as_str()) {
+            body["links"]["next"] = json!(format!("{here}?{}", call.query.with("marker", last)));
+        }
+        body["truncated"] = json!(true);
+    }
+    body[key] = items.into();
+    Ok(Reply::json(200, &body).header("vary", "X-Auth-Token"))
+}
+
+fn page_size(query: &Query) -> Result<Option<usize>, Error> {
+    let Some(text) = query.last("limit") else { return Ok(None) };
+    match text.parse::<usize>() {
+        Ok(0) => Ok(None),
+        Ok(n) => Ok(Some(n.min(MAX_PAGE))),
+        Err(_) => Err(Error::bad_request(format!("Invalid input for field 'limit': {text} is not a number"))),
+    }
 }
 
 fn query_text(query: &Query) -> String {

@@ -79,7 +79,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     }
     let mut items = found.iter().map(|l| render(&call, l)).collect();
     exact(&call, &["service_id", "region_id", "resource_name", "project_id", "domain_id"], &mut items);
-    Ok(collection(&call, "limits", items))
+    collection(&call, "limits", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

@@ -35,7 +35,7 @@ async fn find(me: &Identity, call: &Call) -> Result<PolicyRow, Error> {
 async fn list(me: Identity, call: Call) -> Answer {
     let mut items = policies::all(me.db()).await?.iter().map(|p| render(&call, p)).collect();
     exact(&call, &["type"], &mut items);
-    Ok(collection(&call, "policies", items))
+    collection(&call, "policies", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

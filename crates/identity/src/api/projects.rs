@@ -77,7 +77,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     let mut items = with_tags(&me, &call, &found).await?;
     inexact(&call, &mut items);
     filter_by_tags(&call.query, &mut items);
-    Ok(collection(&call, "projects", items))
+    collection(&call, "projects", items)
 }
 
 /// All of a list with their tags, in one query for all.

@@ -37,7 +37,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     let mut items = catalog::regions(me.db()).await?.iter().map(|r| render(&call, r)).collect();
     exact(&call, &["parent_region_id"], &mut items);
     inexact(&call, &mut items);
-    Ok(collection(&call, "regions", items))
+    collection(&call, "regions", items)
 }
 
 /// POST makes an id if the body has none; PUT has it in the path.

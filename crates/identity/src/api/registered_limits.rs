@@ -56,7 +56,7 @@ async fn require_place(me: &Identity, r: &RegisteredLimitRow) -> Result<(), Erro
 async fn list(me: Identity, call: Call) -> Answer {
     let mut items = limits::all_registered(me.db()).await?.iter().map(|r| render(&call, r)).collect();
     exact(&call, &["service_id", "region_id", "resource_name"], &mut items);
-    Ok(collection(&call, "registered_limits", items))
+    collection(&call, "registered_limits", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

@@ -85,7 +85,7 @@ async fn list(me: Identity, call: Call) -> Answer {
         .filter(|held| own_domain.is_none_or(|d| names.is_in_domain(&held.row, d)))
         .filter_map(|held| render(&call, held, &names, with_names))
         .collect();
-    Ok(collection(&call, "role_assignments", items))
+    collection(&call, "role_assignments", items)
 }
 
 /// The domain a domain's reader asks about: the scope's, or else their own.

@@ -65,7 +65,7 @@ async fn list(me: Identity, call: Call) -> Answer {
         .map(|r| render(&call, r))
         .collect();
     inexact(&call, &mut items);
-    Ok(collection(&call, "roles", items))
+    collection(&call, "roles", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

@@ -32,7 +32,7 @@ async fn own_projects(me: Identity, call: Call) -> Answer {
     let filter = ProjectFilter { of_user: Some(user), enabled: Some(true), ..ProjectFilter::default() };
     let found = projects::list(me.db(), &filter).await?;
     let items = with_tags(&me, &call, &found).await?;
-    Ok(collection(&call, "projects", items))
+    collection(&call, "projects", items)
 }
 
 async fn own_domains(me: Identity, call: Call) -> Answer {
@@ -40,7 +40,7 @@ async fn own_domains(me: Identity, call: Call) -> Answer {
     let filter =
         ProjectFilter { of_user: Some(user), enabled: Some(true), is_domain: true, ..ProjectFilter::default() };
     let found = projects::list(me.db(), &filter).await?;
-    Ok(collection(&call, "domains", found.iter().map(|d| render_domain(&call, d)).collect()))
+    collection(&call, "domains", found.iter().map(|d| render_domain(&call, d)).collect())
 }
 
 async fn own_system(me: Identity, call: Call) -> Answer {

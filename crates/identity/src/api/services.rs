@@ -38,7 +38,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     let mut items = catalog::services(me.db()).await?.iter().map(|s| render(&call, s)).collect();
     exact(&call, &["type", "name"], &mut items);
     inexact(&call, &mut items);
-    Ok(collection(&call, "services", items))
+    collection(&call, "services", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

@@ -22,7 +22,10 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
 }
 
 async fn log_in(me: Identity, call: Call) -> Answer {
-    let (text, resolved) = me.log_in(call.json()).await?;
+    let made = me.log_in(call.json()).await;
+    let result = if made.is_ok() { "ok" } else { "refused" };
+    metrics::counter!("skyiron_identity_logins_total", "result" => result).increment(1);
+    let (text, resolved) = made?;
     Ok(Reply::bytes(201, "application/json", resolved.body(with_catalog(&call)))
         .header("x-subject-token", text.expose())
         .header("vary", "X-Auth-Token"))

@@ -103,7 +103,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     me.allow(&call, rule, &target)?;
     me.caller(&call).await?.refuse_application_credential()?;
     let items = trusts::list(me.db(), trustor, trustee).await?.iter().map(|t| render(&call, t)).collect();
-    Ok(collection(&call, "trusts", items))
+    collection(&call, "trusts", items)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {

@@ -81,7 +81,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     }
     let mut items = found.iter().map(|u| render(&call, u)).collect();
     inexact(&call, &mut items);
-    Ok(collection(&call, "users", items))
+    collection(&call, "users", items)
 }
 
 /// `lt:2016-12-08T22:02:00Z`.
@@ -221,7 +221,7 @@ async fn own_groups(me: Identity, call: Call) -> Answer {
     let row = permitted(&me, &call, "identity:list_groups_for_user").await?;
     let mut items = groups::of_user(&me, &call, &row.id).await?;
     inexact(&call, &mut items);
-    Ok(collection(&call, "groups", items))
+    collection(&call, "groups", items)
 }
 
 async fn own_projects(me: Identity, call: Call) -> Answer {
@@ -234,5 +234,5 @@ async fn own_projects(me: Identity, call: Call) -> Answer {
     };
     let found = projects::list(me.db(), &filter).await?;
     let items = project_api::with_tags(&me, &call, &found).await?;
-    Ok(collection(&call, "projects", items))
+    collection(&call, "projects", items)
 }

@@ -4,6 +4,7 @@ mod assignments;
 mod catalog;
 mod coverage;
 mod delegation;
+mod http;
 mod login;
 mod people;
 mod projects;

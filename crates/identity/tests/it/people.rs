@@ -39,6 +39,34 @@ async fn a_user_from_making_to_removing() {
 }
 
 #[tokio::test]
+async fn lists_come_in_pages() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        for n in 0..4 {
+            w.user(&admin, &format!("u{n}"), None).await;
+        }
+        let all = w.get("/v3/users", &admin).await;
+        assert_eq!((&all["links"]["next"], all.get("truncated")), (&Value::Null, None));
+        let mut seen = Vec::new();
+        let mut path = "/v3/users?limit=2&enabled=true".to_owned();
+        loop {
+            let page = w.get(&path, &admin).await;
+            let items = page["users"].as_array().unwrap();
+            assert!(items.len() <= 2);
+            seen.extend(items.iter().map(|u| u["id"].clone()));
+            let Some(next) = page["links"]["next"].as_str() else { break };
+            assert_eq!(page["truncated"], true);
+            path = next.strip_prefix("http://cloud").unwrap().to_owned();
+        }
+        let ids: Vec<Value> = all["users"].as_array().unwrap().iter().map(|u| u["id"].clone()).collect();
+        assert_eq!(seen, ids);
+        w.expect(404, "GET", "/v3/users?limit=2&marker=nope", &admin, Value::Null).await;
+        w.expect(400, "GET", "/v3/users?limit=-1", &admin, Value::Null).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn groups_and_their_members() {
     on_each(|w| async move {
         let admin = w.admin().await;

@@ -68,7 +68,7 @@ impl World {
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
-        let mut request = http::Request::builder().method(method).uri(path).header("host", "cloud");
+        let mut request = ::http::Request::builder().method(method).uri(path).header("host", "cloud");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

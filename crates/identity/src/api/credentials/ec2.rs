@@ -49,7 +49,7 @@ async fn list(me: Identity, call: Call) -> Answer {
     let found = credentials::list(me.db(), Some(user_id), Some(KIND)).await?;
     let may = found.iter().filter(|c| caller.refuse_other_project(c.project_id.as_deref()).is_ok());
     let items: Result<Vec<Value>, Error> = may.map(|c| render(&me, &call, c)).collect();
-    Ok(collection(&call, "credentials", items?))
+    collection(&call, "credentials", items?)
 }
 
 async fn create(me: Identity, call: Call) -> Answer {
