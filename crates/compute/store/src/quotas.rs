@@ -60,15 +60,15 @@ pub async fn usage_check_user(
 }
 
 /// Gives back what servers used. Never goes below zero: a counter that is too low is better than a server that cannot
-/// be deleted.
+/// be deleted. Takes the rows in the order of [`usage_claim`]: in another one the two could wait for each other.
 pub async fn usage_release(tx: &mut Tx, project: &str, instances: i64, cores: i64, ram: i64) -> Result<(), DbError> {
     tx.execute(
-        "UPDATE quota_usage SET in_use = CASE
-             WHEN resource = 'instances' AND in_use > $2 THEN in_use - $2
-             WHEN resource = 'cores' AND in_use > $3 THEN in_use - $3
-             WHEN resource = 'ram' AND in_use > $4 THEN in_use - $4 ELSE 0 END
-         WHERE project_id = $1 AND resource IN ('instances', 'cores', 'ram')",
-        args![project, instances, cores, ram],
+        "INSERT INTO quota_usage (project_id, resource, in_use)
+         SELECT project_id, resource, CASE resource WHEN 'cores' THEN $2 WHEN 'instances' THEN $3 ELSE $4 END
+         FROM quota_usage WHERE project_id = $1 AND resource IN ('cores', 'instances', 'ram') ORDER BY resource
+         ON CONFLICT (project_id, resource) DO UPDATE SET in_use =
+             CASE WHEN quota_usage.in_use > excluded.in_use THEN quota_usage.in_use - excluded.in_use ELSE 0 END",
+        args![project, cores, instances, ram],
     )
     .await?;
     Ok(())

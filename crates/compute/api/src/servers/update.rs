@@ -1,5 +1,6 @@
 //! `PUT /servers/{id}`: its name and the like.
 
+use super::create::shortest;
 use super::find;
 use super::view::{Place, Viewer};
 use crate::ComputeApi;
@@ -51,7 +52,7 @@ pub(super) async fn update(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
         name: edit.name.map(|n| n.trim().to_owned()),
         description: edit.description,
         access_ip_v4: edit.access_ip_v4.map(Some),
-        access_ip_v6: edit.access_ip_v6.map(Some),
+        access_ip_v6: edit.access_ip_v6.map(|ip| Some(shortest(&ip))),
         hostname: edit.hostname,
         pinned_availability_zone: zone,
         disk_config: edit.disk_config,

@@ -188,6 +188,7 @@ async fn a_page_is_one_statement_however_long() {
         assert_eq!(w.db.statements() - before, 2);
     }
     assert_eq!(counts, [1, 1, 1]);
+    assert_eq!(me.get("/servers?limit=0").await.expect(200), json!({"servers": []}));
     let list = me.get("/servers?limit=1").await.expect(200);
     let before = w.db.statements();
     me.show(list["servers"][0]["id"].as_str().unwrap()).await;

@@ -45,6 +45,10 @@ async fn what_is_given_back_can_be_taken_again_and_never_goes_below_zero() {
         tx.commit().await.unwrap();
         assert_eq!(store.quota_usage("p").await.unwrap(), Amounts { instances: 9, cores: 0, ram: 0 });
         claim(&db, Amounts::of_server(1, 1), ALLOWED).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        usage_release(&mut tx, "never claimed", 1, 1, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(store.quota_usage("never claimed").await.unwrap(), Amounts::default());
     })
     .await;
 }

@@ -138,7 +138,7 @@ pub(super) fn read(call: &Call, most: usize) -> Result<Wanted, Fault> {
         hints,
         admin_pass: s.admin_pass,
         access_ip_v4: s.access_ip_v4,
-        access_ip_v6: s.access_ip_v6,
+        access_ip_v6: s.access_ip_v6.map(|ip| shortest(&ip)),
         disk_config: s.disk_config.unwrap_or_else(|| "MANUAL".into()),
         security_groups: if groups.is_empty() { vec!["default".into()] } else { groups },
         name,
@@ -170,6 +170,11 @@ fn count(min: Option<&Value>, max: Option<&Value>, most: usize) -> Result<(i64, 
         return Err(Fault::bad_request(format!("min_count must be <= {most}: no request may create more servers")));
     }
     Ok((min, max.min(most)))
+}
+
+/// An IPv6 address in its canonical form, in which it is stored and shown.
+pub(in crate::servers) fn shortest(ip: &str) -> String {
+    ip.parse::<std::net::Ipv6Addr>().map_or_else(|_| ip.to_owned(), |ip| ip.to_string())
 }
 
 /// A flavor may be given as a URL.
@@ -218,6 +223,12 @@ mod tests {
         for other in [json!("auto"), json!([{"uuid": "x"}]), json!([{}])] {
             assert_eq!(networks(Some(&other)).unwrap_err().status, 400);
         }
+    }
+
+    #[test]
+    fn addresses_are_kept_in_their_shortest_form() {
+        assert_eq!(shortest("0000:0000:0000:0000:0000:babe:220.12.22.2"), "::babe:dc0c:1602");
+        assert_eq!(shortest("80fe::"), "80fe::");
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod rows;
 mod sources;
 mod write;
 
+pub(super) use body::shortest;
+
 use crate::ComputeApi;
 use crate::links::Links;
 use platform_http::{Call, Fault, Reply};
