@@ -5,4 +5,5 @@ mod full_disk;
 mod guests;
 mod lifecycle;
 mod operator;
+mod postgres;
 mod uploads;
