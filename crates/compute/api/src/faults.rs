@@ -39,11 +39,14 @@ impl FaultFormat for NovaFaults {
     }
 }
 
-/// A database's failure as a caller sees it: worth another try (503), or our own fault (500).
+/// A database's failure as a caller sees it: worth another try (503), the caller's own doing (400), or our fault (500).
 pub(crate) fn db(error: platform_db::DbError) -> Fault {
     if error.worth_retrying() {
         tracing::warn!(%error, "the database is not available");
         return Fault::unavailable("The database is not available; try again.");
+    }
+    if let platform_db::DbError::Unacceptable(_) = &error {
+        return Fault::bad_request(format!("Invalid input received: {error}"));
     }
     Fault::internal(&error)
 }

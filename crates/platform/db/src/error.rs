@@ -15,6 +15,10 @@ pub enum DbError {
     Unavailable(#[source] sqlx::Error),
     #[error("the database's disk is full")]
     Full,
+    /// A value this engine cannot take: text with a NUL character, or a pattern that is none to its regular expressions.
+    /// PostgreSQL only; the caller's input is to blame.
+    #[error("a value cannot be stored or searched for: {0}")]
+    Unacceptable(String),
     #[error("{0}")]
     BadUrl(String),
     #[error("migration {name}: {why}")]
@@ -41,7 +45,7 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::RowNotFound => Self::NotFound,
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => Self::Unavailable(e),
             sqlx::Error::Database(d) => {
-                // SQLITE_FULL is 13; PostgreSQL's disk_full is 53100.
+                // SQLITE_FULL is 13; PostgreSQL's disk_full is 53100, its deadlock_detected 40P01.
                 let code = d.code().map(|c| c.into_owned()).unwrap_or_default();
                 match d.kind() {
                     ErrorKind::UniqueViolation => Self::Duplicate(d.message().to_owned()),
@@ -49,6 +53,9 @@ impl From<sqlx::Error> for DbError {
                     _ if code == "13" || code == "53100" => Self::Full,
                     // 57P01..03: the server is going down, or coming up; 08*: connection; 5: SQLITE_BUSY.
                     _ if code.starts_with("57P0") || code.starts_with("08") || code == "5" => Self::Unavailable(e),
+                    _ if code == "40P01" || code == "40001" => Self::Unavailable(e),
+                    // character_not_in_repertoire, invalid_regular_expression
+                    _ if code == "22021" || code == "2201B" => Self::Unacceptable(d.message().to_owned()),
                     _ => Self::Other(e),
                 }
             }

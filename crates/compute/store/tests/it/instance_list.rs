@@ -3,7 +3,7 @@ use base::Timestamp;
 use compute_store::Store;
 use compute_store::instance_list::*;
 use platform_db::testing::on_each_engine;
-use platform_db::{Db, args, built};
+use platform_db::{Db, DbError, args, built};
 
 fn all() -> InstanceQuery {
     InstanceQuery {
@@ -155,6 +155,23 @@ async fn a_marker_must_be_there_for_the_caller() {
         assert_eq!(refused.to_string(), format!("marker [{}] not found", uuids[1]));
         let unknown = InstanceQuery { marker: Some("x".into()), ..query };
         assert!(matches!(store.instance_list(&unknown).await, Err(ListError::MarkerNotFound(_))));
+    })
+    .await;
+}
+
+/// What one engine takes for a pattern, or for text, the other need not: never a failure of ours.
+#[tokio::test]
+async fn patterns_the_engine_does_not_know_are_the_caller_s_fault() {
+    on_each_engine(|db| async move {
+        let (store, _) = store(&db);
+        servers(&db, "a").await;
+        for value in ["(?P<n>a)", "a\u{0}b"] {
+            let filters = vec![Filter::Matches(Column::text("name").unwrap(), value.into())];
+            match store.instance_list(&InstanceQuery { filters, ..all() }).await {
+                Ok(_) | Err(ListError::Db(DbError::Unacceptable(_))) => {}
+                Err(e) => panic!("{value:?}: {e:?}"),
+            }
+        }
     })
     .await;
 }
