@@ -39,8 +39,8 @@ impl Conductor {
             Inventory::of("DISK_GB", facts.disk_gib).ratio(s.disk_allocation_ratio),
         ];
         placement::provider_ensure(tx, id, &facts.hypervisor_hostname, None).await?;
-        placement::inventory_set(tx, id, &inventory).await?;
-        placement::traits_set(tx, id, &facts.traits).await?;
+        placement::inventory_report(tx, id, &inventory).await?;
+        placement::traits_report(tx, id, &facts.traits).await?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod classes;
 mod consumers;
 mod inventories;
 mod providers;
+mod reports;
 mod traits;
 mod usages;
 
@@ -18,6 +19,7 @@ pub use classes::*;
 pub use consumers::*;
 pub use inventories::*;
 pub use providers::*;
+pub use reports::*;
 pub use traits::*;
 pub use usages::*;
 

@@ -64,6 +64,12 @@ pub async fn provider_trait_list(db: &Db, provider: ProviderId) -> Result<Vec<St
     Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
+pub(super) async fn provider_trait_list_tx(tx: &mut Tx, provider: ProviderId) -> Result<Vec<String>, DbError> {
+    let rows: Vec<(String,)> =
+        tx.fetch_all("SELECT trait_name FROM provider_traits WHERE provider_id = $1", args![provider]).await?;
+    Ok(rows.into_iter().map(|(name,)| name).collect())
+}
+
 /// Gives the provider exactly these traits. Raises the generation if something changes; returns whether it did.
 /// A custom trait that does not exist yet is made; an unknown standard one is refused.
 pub async fn traits_set(tx: &mut Tx, provider: ProviderId, wanted: &[String]) -> Result<bool, StoreError> {
@@ -104,7 +110,7 @@ pub async fn traits_replace(
     Ok(generation)
 }
 
-async fn trait_list_unknown(tx: &mut Tx, names: &[&str]) -> Result<Vec<String>, DbError> {
+pub(super) async fn trait_list_unknown(tx: &mut Tx, names: &[&str]) -> Result<Vec<String>, DbError> {
     let mut q = SqlBuilder::new("SELECT name FROM traits WHERE name IN ");
     q.bind_list(names.iter().copied());
     let (sql, args) = q.finish();

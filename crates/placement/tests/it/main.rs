@@ -2,5 +2,6 @@
 
 mod candidates;
 mod claims;
+mod reports;
 mod rest;
 mod support;
