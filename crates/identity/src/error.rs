@@ -70,6 +70,10 @@ impl From<Error> for Fault {
             Error::Unauthorized => Self::unauthorized(""),
             Error::Refused { status, message } => Self::new(status, message),
             Error::Busy(busy) => Self::unavailable(busy.to_string()),
+            // what a statement refers to went away, or came, since it was looked up
+            Error::Db(DbError::ForeignKey(_) | DbError::Duplicate(_)) => {
+                Self::conflict("Conflict occurred attempting to store - something it refers to has just changed.")
+            }
             Error::Db(db) if db.worth_retrying() => Self::unavailable("The database is not available."),
             other => Self::internal(&other),
         }

@@ -20,7 +20,27 @@ where
     F: Fn(Identity, Call) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
-    move |me, call| Box::pin(handler(me, call).map_err(Fault::from))
+    move |me, call| {
+        if holds_null(&call) {
+            return Box::pin(async { Err(Fault::bad_request("Null characters are not allowed.")) });
+        }
+        Box::pin(handler(me, call).map_err(Fault::from))
+    }
+}
+
+/// A null character anywhere in path, query or body: PostgreSQL cannot store it, and nothing is named with it.
+fn holds_null(call: &Call) -> bool {
+    fn inside(value: &Value) -> bool {
+        match value {
+            Value::String(s) => s.contains('\0'),
+            Value::Array(items) => items.iter().any(inside),
+            Value::Object(fields) => fields.iter().any(|(k, v)| k.contains('\0') || inside(v)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    call.path.contains("%00")
+        || call.query.0.iter().any(|(k, v)| k.contains('\0') || v.contains('\0'))
+        || inside(call.json())
 }
 
 pub(crate) fn new_id() -> String {
@@ -146,8 +166,11 @@ impl<'a> Fields<'a> {
         let items = self.0.get(key).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect()
     }
+    /// A whole number, which may be written `5.0`; one beyond 64 bits is as large as can be.
     pub(crate) fn int(self, key: &str) -> Option<i64> {
-        self.0.get(key)?.as_i64()
+        let value = self.0.get(key)?;
+        #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, which is what is wanted")]
+        value.as_i64().or_else(|| value.as_f64().map(|f| f as i64))
     }
     pub(crate) fn flag(self, key: &str) -> Option<bool> {
         match self.0.get(key)? {

@@ -45,3 +45,21 @@ async fn faults_have_keystone_s_form() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_no_database_stores_is_refused() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        for body in [json!({"user": {"name": "a\0b"}}), json!({"user": {"name": "x", "made_up": ["\0"]}})] {
+            w.expect(400, "POST", "/v3/users", &admin, body).await;
+        }
+        w.expect(400, "GET", "/v3/users/a%00b", &admin, Value::Null).await;
+        w.expect(400, "GET", "/v3/users?name=a%00b", &admin, Value::Null).await;
+        let body = json!({"auth": {"identity": {"methods": ["password"],
+            "password": {"user": {"id": "\0", "password": "x"}}}}});
+        assert_eq!(w.call("POST", "/v3/auth/tokens", &[], &body).await.status, 400);
+        let odd = w.post("/v3/users", &admin, json!({"user": {"name": "\u{1}ünï\u{1F980}'\"; --"}})).await;
+        assert_eq!(odd["user"]["name"], "\u{1}ünï\u{1F980}'\"; --");
+    })
+    .await;
+}
