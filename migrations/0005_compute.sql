@@ -64,6 +64,8 @@ CREATE TABLE hypervisors (
     disk_gib BIGINT NOT NULL,
     cpu_info TEXT NOT NULL,
     traits TEXT NOT NULL,
+    -- when the host was switched on; null: it cannot say
+    booted_at BIGINT,
     -- consecutive builds that failed here, for the build failure weigher
     failed_builds BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
@@ -162,6 +164,7 @@ CREATE TABLE instances (
 CREATE INDEX instances_project ON instances (project_id, created_at, uuid) WHERE deleted_at IS NULL;
 CREATE INDEX instances_created ON instances (created_at, uuid) WHERE deleted_at IS NULL;
 CREATE INDEX instances_host ON instances (host) WHERE deleted_at IS NULL;
+CREATE INDEX instances_building ON instances (host) WHERE vm_state = 'building' AND deleted_at IS NULL;
 CREATE INDEX instances_changed ON instances (updated_at);
 CREATE INDEX instances_group ON instances (server_group) WHERE server_group IS NOT NULL;
 
@@ -169,7 +172,8 @@ CREATE INDEX instances_group ON instances (server_group) WHERE server_group IS N
 -- the newest generation the host has answered for.
 CREATE TABLE assignments (
     instance TEXT PRIMARY KEY REFERENCES instances (uuid) ON DELETE CASCADE,
-    host TEXT NOT NULL,
+    -- null: no host at present; the row only keeps the generation
+    host TEXT,
     generation BIGINT NOT NULL,
     reported BIGINT NOT NULL,
     -- JSON of Want

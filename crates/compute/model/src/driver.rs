@@ -2,7 +2,7 @@
 
 use crate::states::PowerState;
 use async_trait::async_trait;
-use base::{InstanceId, Mib};
+use base::{InstanceId, Mib, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +24,9 @@ pub struct HostFacts {
     pub cpu_info: serde_json::Value,
     /// Standard traits for placement (`COMPUTE_STATUS_DISABLED` is set by the conductor, not here).
     pub traits: Vec<String>,
+    /// When the host was switched on. `None`: it cannot say.
+    #[serde(default)]
+    pub booted_at: Option<Timestamp>,
 }
 
 /// What the agent must prepare before `spawn`.

@@ -49,7 +49,7 @@ pub async fn host_register(
     let known: Option<(String,)> = tx
         .fetch_optional(
             "UPDATE hypervisors SET hypervisor_hostname = $2, hypervisor_type = $3, hypervisor_version = $4, host_ip = $5,
-                    vcpus = $6, ram_mib = $7, disk_gib = $8, cpu_info = $9, traits = $10, updated_at = $11
+                    vcpus = $6, ram_mib = $7, disk_gib = $8, cpu_info = $9, traits = $10, booted_at = $11, updated_at = $12
              WHERE host = $1 RETURNING uuid",
             args![
                 host,
@@ -62,6 +62,7 @@ pub async fn host_register(
                 facts.disk_gib,
                 &cpu_info,
                 &traits,
+                facts.booted_at,
                 now
             ],
         )
@@ -73,8 +74,9 @@ pub async fn host_register(
     let uuid = ProviderId::random();
     tx.execute(
         "INSERT INTO hypervisors (id, uuid, host, hypervisor_hostname, hypervisor_type, hypervisor_version, host_ip, vcpus,
-                                  ram_mib, disk_gib, cpu_info, traits, failed_builds, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13)",
+                                  ram_mib, disk_gib, cpu_info, traits, booted_at, failed_builds, created_at,
+                                  updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $14)",
         args![
             id,
             uuid,
@@ -88,6 +90,7 @@ pub async fn host_register(
             facts.disk_gib,
             &cpu_info,
             &traits,
+            facts.booted_at,
             now
         ],
     )

@@ -21,6 +21,8 @@ pub struct Hypervisor {
     pub disk_gib: i64,
     /// JSON object.
     pub cpu_info: String,
+    /// When the host was switched on, in microseconds; none: it cannot say.
+    pub booted_at: Option<i64>,
     pub service_id: i64,
     pub service_uuid: String,
     pub disabled: bool,
@@ -69,7 +71,7 @@ const FROM: &str = "
 
 const COLUMNS: &str = "
     SELECT h.id, h.uuid, h.host, h.hypervisor_hostname, h.hypervisor_type, h.hypervisor_version, h.host_ip, h.vcpus,
-           h.ram_mib, h.disk_gib, h.cpu_info, s.id AS service_id, s.uuid AS service_uuid, s.disabled,
+           h.ram_mib, h.disk_gib, h.cpu_info, h.booted_at, s.id AS service_id, s.uuid AS service_uuid, s.disabled,
            s.disabled_reason, s.forced_down, s.last_seen, s.created_at AS service_created_at,
            COALESCE(u.vcpus_used, 0) AS vcpus_used, COALESCE(u.ram_mib_used, 0) AS ram_mib_used,
            COALESCE(u.disk_gib_used, 0) AS disk_gib_used, COALESCE(u.servers, 0) AS servers,

@@ -122,6 +122,7 @@ impl Driver for Hypervisor {
             disk_gib: 10,
             cpu_info: serde_json::json!({}),
             traits: vec![],
+            booted_at: None,
         })
     }
     async fn guests(&self) -> Result<Vec<GuestState>, DriverError> {

@@ -147,9 +147,15 @@ fn none_matching(pattern: &str) -> Fault {
     Fault::not_found(format!("No hypervisor matching '{pattern}' could be found."))
 }
 
-/// Hosts do not report how long they have been up.
 pub(super) async fn uptime(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     api.allow_own(&call.cx, UPTIME)?;
-    in_path(&api, &call).await?;
-    Err(Fault::new(StatusCode::NOT_IMPLEMENTED, "The requested functionality is not supported."))
+    let hypervisor = in_path(&api, &call).await?;
+    if !hypervisor.is_up(api.now(), api.service_down_time()) {
+        return Err(Fault::bad_request(format!("Compute service of {} is unavailable at this time.", hypervisor.host)));
+    }
+    let uptime = view::uptime(api.now(), &hypervisor)
+        .ok_or_else(|| Fault::new(StatusCode::NOT_IMPLEMENTED, "The requested functionality is not supported."))?;
+    let mut shown = view::brief(&api, &call, &hypervisor);
+    shown["uptime"] = json!(uptime);
+    Ok(Reply::json(200, &json!({"hypervisor": shown})))
 }

@@ -1,6 +1,7 @@
 //! Hypervisors on the wire.
 
 use crate::ComputeApi;
+use base::Timestamp;
 use compute_store::hypervisors::{Hypervisor, HypervisorTotals};
 use platform_http::Call;
 use serde_json::{Value, json};
@@ -28,8 +29,7 @@ pub(super) fn full(api: &ComputeApi, call: &Call, h: &Hypervisor) -> Value {
         "disabled_reason": h.disabled_reason,
     });
     if call.since(2, 88) {
-        // hosts do not report it
-        shown["uptime"] = Value::Null;
+        shown["uptime"] = json!(uptime(api.now(), h));
         return shown;
     }
     for (key, value) in [
@@ -54,6 +54,19 @@ pub(super) fn full(api: &ComputeApi, call: &Call, h: &Hypervisor) -> Value {
         json!(h.cpu_info)
     };
     shown
+}
+
+/// As the command `uptime` begins: ` 08:32:11 up 93 days, 18:25`. `None`: the host does not say when it was switched on.
+pub(super) fn uptime(now: Timestamp, h: &Hypervisor) -> Option<String> {
+    let minutes = now.since(Timestamp(h.booted_at?)).as_secs() / 60;
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    let days = match days {
+        0 => String::new(),
+        1 => "1 day, ".to_owned(),
+        n => format!("{n} days, "),
+    };
+    let clock = now.seconds_z().get(11..19).unwrap_or_default().to_owned();
+    Some(format!(" {clock} up {days}{hours:>2}:{minutes:02}"))
 }
 
 /// Adds the servers of the hypervisor's host. An empty list is shown from 2.75 on.

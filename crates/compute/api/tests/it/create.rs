@@ -152,7 +152,7 @@ async fn hosts_are_for_admins() {
     )
     .await;
     w.sql(
-        "INSERT INTO hypervisors VALUES (1, 'u', 'h1', 'n1', 'fake', 1, '1.2.3.4', 4, 4096, 100, '{}', '[]', 0, 1, NULL)",
+        "INSERT INTO hypervisors VALUES (1, 'u', 'h1', 'n1', 'fake', 1, '1.2.3.4', 4, 4096, 100, '{}', '[]', NULL, 0, 1, NULL)",
     )
     .await;
     let cases = [

@@ -143,6 +143,14 @@ async fn hypervisors_in_lists_and_alone() {
     assert_eq!(servers["hypervisors"][1].get("servers"), None);
     old.get("/os-hypervisors/nope/search").await.fault(404);
     admin.get("/os-hypervisors/h/search").await.fault(404);
+    let uptime = old.get("/os-hypervisors/1/uptime").await.expect(200)["hypervisor"]["uptime"].clone();
+    assert!(uptime.as_str().unwrap().ends_with(" up 3 days,  1:02"), "{uptime}");
+    assert!(new["uptime"].as_str().unwrap().ends_with(" up 3 days,  1:02"));
+    w.sql("UPDATE compute_services SET forced_down = 1 WHERE host = 'h2'").await;
+    let down = old.get("/os-hypervisors/2/uptime").await.fault(400);
+    assert_eq!(down, "Compute service of h2 is unavailable at this time.");
+    w.sql("UPDATE hypervisors SET booted_at = NULL").await;
+    old.get("/os-hypervisors/1/uptime").await.fault(501);
     let totals = old.get("/os-hypervisors/statistics").await.expect(200)["hypervisor_statistics"].clone();
     assert_eq!((&totals["count"], &totals["vcpus"], &totals["running_vms"]), (&json!(3), &json!(24), &json!(2)));
     for path in ["/os-hypervisors", "/os-hypervisors/detail", "/os-hypervisors/1"] {

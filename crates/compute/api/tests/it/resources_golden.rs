@@ -217,6 +217,8 @@ async fn hypervisors(s: &Scene<'_>) {
     let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
     s.get(&format!("/os-hypervisors/{id}"), "hypervisors.show", tempest("hypervisors.get_hypervisor")).await;
     if !s.since(88) {
+        let uptime = "hypervisors.get_hypervisor_uptime";
+        s.get(&format!("/os-hypervisors/{id}/uptime"), "hypervisors.uptime", uptime).await;
         let statistics = "hypervisors.get_hypervisor_statistics";
         s.get("/os-hypervisors/statistics", "hypervisors.statistics", statistics).await;
     }

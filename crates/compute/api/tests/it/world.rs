@@ -188,6 +188,7 @@ impl World {
             disk_gib: 100,
             cpu_info: json!({"arch": "x86_64", "topology": {"cores": 8}}),
             traits: vec![],
+            booted_at: Some(self.store.now().minus(std::time::Duration::from_secs(3 * 86_400 + 3720))),
         };
         let mut tx = self.db.begin().await.unwrap();
         let provider = host_register(&mut tx, self.store.now(), &host.into(), &facts).await.unwrap();

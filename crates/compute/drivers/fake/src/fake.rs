@@ -4,7 +4,7 @@ use crate::config::FakeConfig;
 use crate::failure::{Failure, Failures};
 use crate::moves::Operation;
 use async_trait::async_trait;
-use base::InstanceId;
+use base::{Clock, InstanceId, SystemClock, Timestamp};
 use compute_model::driver::{Abilities, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
 use serde_json::json;
@@ -38,6 +38,8 @@ const TRAITS: &[&str] = &[
 #[derive(Debug)]
 pub struct Fake {
     config: FakeConfig,
+    /// A simulated host is switched on when it is made.
+    booted_at: Timestamp,
     state: Mutex<State>,
     some_change: Notify,
 }
@@ -53,7 +55,7 @@ impl Fake {
     pub fn new(config: FakeConfig) -> Self {
         let failures = Failures::new(config.seed);
         let state = State { guests: HashMap::new(), changed: BTreeSet::new(), failures };
-        Self { config, state: Mutex::new(state), some_change: Notify::new() }
+        Self { config, booted_at: SystemClock.now(), state: Mutex::new(state), some_change: Notify::new() }
     }
 
     /// The next `times` of `operation` fail, after those ordered before.
@@ -122,6 +124,7 @@ impl Driver for Fake {
                 "features": ["pge", "clflush"],
             }),
             traits,
+            booted_at: Some(self.booted_at),
         })
     }
     async fn guests(&self) -> Result<Vec<GuestState>, DriverError> {

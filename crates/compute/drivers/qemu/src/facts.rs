@@ -4,7 +4,7 @@ use crate::config::QemuConfig;
 use crate::host::HostAbilities;
 use crate::layout::io_error;
 use crate::traits::traits;
-use base::Mib;
+use base::{Mib, Timestamp};
 use compute_model::driver::{DriverError, HostFacts};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -36,6 +36,7 @@ pub(crate) fn facts(config: &QemuConfig, host: &HostAbilities) -> Result<HostFac
             "features": cpu.features,
         }),
         traits: traits(host, cpu.threads > 1),
+        booted_at: booted_at(&read("/proc/stat")?),
     })
 }
 
@@ -54,6 +55,11 @@ fn numa_nodes() -> usize {
     let nodes = fs::read_dir("/sys/devices/system/node")
         .map(|dir| dir.flatten().filter(|e| e.file_name().to_str().is_some_and(is_node)).count());
     nodes.unwrap_or(0).max(1)
+}
+
+fn booted_at(stat: &str) -> Option<Timestamp> {
+    let seconds: i64 = stat.lines().find_map(|l| l.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(Timestamp(seconds.saturating_mul(1_000_000)))
 }
 
 fn memory(meminfo: &str) -> Option<Mib> {
@@ -130,6 +136,12 @@ mod tests {
     fn a_processor_that_says_little() {
         let cpu = Cpu::parse("processor : 0\nprocessor : 1\n");
         assert_eq!((cpu.processors, cpu.sockets, cpu.cores, cpu.threads), (2, 1, 2, 1));
+    }
+
+    #[test]
+    fn when_it_was_switched_on() {
+        assert_eq!(booted_at("cpu  1 2\nbtime 1700000000\n"), Some(Timestamp(1_700_000_000_000_000)));
+        assert_eq!(booted_at("cpu  1 2\n"), None);
     }
 
     #[test]

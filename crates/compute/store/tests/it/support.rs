@@ -27,6 +27,7 @@ pub(crate) async fn add_host(db: &Db, host: &str) {
         disk_gib: 100,
         cpu_info: serde_json::json!({}),
         traits: Vec::new(),
+        booted_at: None,
     };
     let mut tx = db.begin().await.unwrap();
     compute_store::hosts::host_register(&mut tx, NOW, &HostName::from(host), &facts).await.unwrap();
