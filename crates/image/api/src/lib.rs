@@ -9,6 +9,7 @@
 //! | [`images`] | the records |
 //! | [`data`] | their bytes: upload (hashes, inspection and storing in one pass) and download |
 //! | [`members`], [`tags`], [`actions`], [`locations`] | what else hangs on an image |
+//! | [`metadefs`] | what properties mean |
 //! | [`info`], [`schemas`], [`tasks`], [`versions`] | what the service says of itself |
 
 mod actions;
@@ -21,6 +22,7 @@ mod info;
 mod janitor;
 mod locations;
 mod members;
+mod metadefs;
 mod policy;
 mod routes;
 mod schemas;

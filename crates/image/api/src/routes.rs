@@ -1,5 +1,6 @@
 //! Every route of the service, one a line.
 
+use crate::metadefs::{items, namespaces, resource_types};
 use crate::policy::*;
 use crate::{Glance, actions, data, fault, images, info, locations, members, schemas, tags, tasks, versions};
 use image_model::Draft;
@@ -9,7 +10,14 @@ use std::sync::Arc;
 /// Largest JSON body: an image with all the properties it may have, each of a good length.
 const JSON_LIMIT: usize = 1 << 20;
 
+/// All routes of the service.
 pub fn table() -> Vec<Route<Glance>> {
+    let mut all = image_routes();
+    all.extend(metadef_routes());
+    all
+}
+
+fn image_routes() -> Vec<Route<Glance>> {
     vec![
         Route::get("/", versions::choices).open(),
         Route::get("/versions", versions::list).open(),
@@ -48,6 +56,86 @@ pub fn table() -> Vec<Route<Glance>> {
     ]
 }
 
+const NAMESPACE: &str = "/v2/metadefs/namespaces/{namespace_name}";
+
+/// The same calls for a kind of things that a namespace holds.
+macro_rules! item_routes {
+    ($routes:ident, $kind:ident, $path:literal, $schema:literal) => {
+        $routes.extend([
+            Route::get(concat!("/v2/metadefs/namespaces/{namespace_name}/", $path), |g, c| {
+                items::list(&items::$kind, g, c)
+            })
+            .policy(&[items::$kind.list, items::$kind.get]),
+            Route::get(concat!("/v2/metadefs/namespaces/{namespace_name}/", $path, "/{name}"), |g, c| {
+                items::show(&items::$kind, g, c)
+            })
+            .policy(&[items::$kind.get]),
+            Route::put(concat!("/v2/metadefs/namespaces/{namespace_name}/", $path, "/{name}"), |g, c| {
+                items::update(&items::$kind, g, c)
+            })
+            .schema($schema)
+            .policy(&[items::$kind.modify]),
+            Route::delete(concat!("/v2/metadefs/namespaces/{namespace_name}/", $path, "/{name}"), |g, c| {
+                items::delete(&items::$kind, g, c)
+            })
+            .policy(&[items::$kind.remove]),
+        ]);
+    };
+}
+
+fn metadef_routes() -> Vec<Route<Glance>> {
+    let mut all = vec![
+        Route::get("/v2/metadefs/resource_types", resource_types::list).policy(&["list_metadef_resource_types"]),
+        Route::get("/v2/metadefs/namespaces", namespaces::list).policy(&[
+            "get_metadef_namespaces",
+            "list_metadef_resource_types",
+            "get_metadef_namespace",
+        ]),
+        Route::post("/v2/metadefs/namespaces", namespaces::create)
+            .schema("metadef_namespace")
+            .policy(&["add_metadef_namespace"]),
+        Route::get(NAMESPACE, namespaces::show).policy(&["get_metadef_namespace"]),
+        Route::put(NAMESPACE, namespaces::update).schema("metadef_namespace").policy(&["modify_metadef_namespace"]),
+        Route::delete(NAMESPACE, namespaces::delete).policy(&["delete_metadef_namespace"]),
+        Route::post("/v2/metadefs/namespaces/{namespace_name}/objects", |g, c| items::create(&items::OBJECTS, g, c))
+            .schema("metadef_object")
+            .policy(&["add_metadef_object"]),
+        Route::delete("/v2/metadefs/namespaces/{namespace_name}/objects", namespaces::clear_objects)
+            .policy(&["delete_metadef_namespace"]),
+        Route::post("/v2/metadefs/namespaces/{namespace_name}/properties", |g, c| {
+            items::create(&items::PROPERTIES, g, c)
+        })
+        .schema("metadef_property")
+        .policy(&["add_metadef_property"]),
+        Route::delete("/v2/metadefs/namespaces/{namespace_name}/properties", namespaces::clear_properties)
+            .policy(&["delete_metadef_namespace"]),
+        Route::post("/v2/metadefs/namespaces/{namespace_name}/tags", items::create_tags)
+            .schema("metadef_tag_list")
+            .policy(&["add_metadef_tags"]),
+        Route::delete("/v2/metadefs/namespaces/{namespace_name}/tags", namespaces::clear_tags)
+            .policy(&["delete_metadef_namespace", "delete_metadef_tags"]),
+        Route::post("/v2/metadefs/namespaces/{namespace_name}/tags/{name}", items::create_tag)
+            .policy(&["add_metadef_tag"]),
+        Route::get("/v2/metadefs/namespaces/{namespace_name}/resource_types", |g, c| {
+            items::list(&items::ASSOCIATIONS, g, c)
+        })
+        .policy(&["list_metadef_resource_types", "get_metadef_resource_type"]),
+        Route::post("/v2/metadefs/namespaces/{namespace_name}/resource_types", |g, c| {
+            items::create(&items::ASSOCIATIONS, g, c)
+        })
+        .schema("metadef_resource_type")
+        .policy(&["add_metadef_resource_type_association"]),
+        Route::delete("/v2/metadefs/namespaces/{namespace_name}/resource_types/{name}", |g, c| {
+            items::delete(&items::ASSOCIATIONS, g, c)
+        })
+        .policy(&["remove_metadef_resource_type_association"]),
+    ];
+    item_routes!(all, OBJECTS, "objects", "metadef_object");
+    item_routes!(all, PROPERTIES, "properties", "metadef_property");
+    item_routes!(all, TAGS, "tags", "metadef_tag");
+    all
+}
+
 /// The service, ready to be mounted. `identity_url` is what a 401 names.
 pub fn service(glance: Glance, auth: Arc<dyn Authenticate>, identity_url: String) -> Service<Glance> {
     let settings = ServiceSettings {
@@ -56,7 +144,7 @@ pub fn service(glance: Glance, auth: Arc<dyn Authenticate>, identity_url: String
         auth,
         identity_url,
         versions: None,
-        schemas: None,
+        schemas: Some(schemas::requests()),
         json_limit: JSON_LIMIT,
         request_id_header: None,
         rewrite: Some(versions::rewrite),

@@ -1,7 +1,9 @@
 //! `GET /v2/schemas/…`: the schemas that clients build their forms and checks from.
 
 use crate::Glance;
+use platform_http::schema::SchemaSet;
 use platform_http::{Call, Fault, Reply};
+use std::sync::OnceLock;
 
 macro_rules! schemas {
     ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../schemas/", $name, ".json")))),+] };
@@ -26,6 +28,31 @@ const SCHEMAS: &[(&str, &str)] = schemas![
     "metadef_tags",
 ];
 
+macro_rules! requests {
+    ($($name:literal),+ $(,)?) => {
+        [$((concat!($name, ".0.0-latest.json"), include_str!(concat!("../schemas/requests/", $name, ".0.0-latest.json")))),+]
+    };
+}
+
+/// What bodies must look like, where a schema says it all (images have rules of their own, in `image-model`).
+pub(crate) fn requests() -> &'static SchemaSet {
+    static SET: OnceLock<SchemaSet> = OnceLock::new();
+    SET.get_or_init(|| {
+        let files = requests![
+            "metadef_namespace",
+            "metadef_object",
+            "metadef_property",
+            "metadef_resource_type",
+            "metadef_tag",
+            "metadef_tag_list",
+        ];
+        match SchemaSet::from_files(files) {
+            Ok(set) => set,
+            Err(e) => unreachable!("the names above are well-formed: {e}"),
+        }
+    })
+}
+
 fn schema(name: &str) -> Result<Reply, Fault> {
     let found = SCHEMAS.iter().find(|(n, _)| *n == name);
     let (_, text) = found.ok_or_else(|| Fault::not_found("The resource could not be found."))?;
@@ -47,6 +74,11 @@ mod tests {
     use super::*;
     use image_model::{ContainerFormat, DiskFormat};
     use serde_json::Value;
+
+    #[test]
+    fn request_schemas_compile() {
+        assert_eq!(requests().compile_all(), Ok(6));
+    }
 
     #[test]
     fn all_are_json() {

@@ -2,7 +2,10 @@
 //! calls travel over the bus ([`Remote`] on one side, [`RegistryCall::run`] on the other).
 
 use crate::calls::calls;
-use crate::{Image, ListQuery, Member, MemberStatus, Status, StoredData, Viewer};
+use crate::{
+    Image, Item, ItemKind, ListQuery, Member, MemberStatus, Namespace, NamespaceQuery, ResourceType, Status,
+    StoredData, Viewer,
+};
 use base::{ImageId, ProjectId, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +70,25 @@ calls! {
     MemberUpdate member_update(id: ImageId, member: ProjectId, status: MemberStatus) -> Option<Member>;
     /// `false`: not a member.
     MemberRemove member_remove(id: ImageId, member: ProjectId) -> bool;
+
+    NamespaceList namespace_list(query: NamespaceQuery, viewer: Viewer) -> Vec<Namespace>;
+    /// `None`: it does not exist, or `viewer` may not know of it.
+    NamespaceShow namespace_show(name: String, viewer: Viewer) -> Option<Namespace>;
+    /// With all that is in it; the times are set here. [`RegistryError::Duplicate`] if there is one of that name.
+    NamespaceCreate namespace_create(namespace: Namespace, items: Vec<Item>) -> (Namespace, Vec<Item>);
+    /// `None`: there is none of the name `old`. [`RegistryError::Duplicate`] if the new name is taken.
+    NamespaceSave namespace_save(old: String, namespace: Namespace) -> Option<Namespace>;
+    /// `false`: there is none, or it is protected.
+    NamespaceDelete namespace_delete(name: String) -> bool;
+    /// What these namespaces hold of these kinds, by name.
+    MetadefItems metadef_items(namespaces: Vec<String>, kinds: Vec<ItemKind>) -> Vec<Item>;
+    /// [`RegistryError::Duplicate`] if there is one of that name.
+    MetadefItemsAdd metadef_items_add(items: Vec<Item>) -> ();
+    /// `None`: there is none of the name `old`. [`RegistryError::Duplicate`] if the new name is taken.
+    MetadefItemSave metadef_item_save(old: String, item: Item) -> Option<Item>;
+    /// `name` or, if `None`, all of that kind. Returns how many there were.
+    MetadefItemsRemove metadef_items_remove(namespace: String, kind: ItemKind, name: Option<String>) -> u64;
+    ResourceTypes resource_types() -> Vec<ResourceType>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -75,6 +97,8 @@ pub enum RegistryError {
     NotFound(ImageId),
     #[error("No image found with ID {0}")]
     NoMarker(ImageId),
+    #[error("Metadata definition namespace={0} was not found.")]
+    NoNamespace(String),
     #[error("already exists")]
     Duplicate,
     #[error("the image has changed in the meantime")]

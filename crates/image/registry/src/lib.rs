@@ -8,8 +8,11 @@ mod details;
 mod images;
 mod list;
 mod members;
+mod metadef_items;
+mod namespaces;
 mod row;
 mod serve;
+mod stock;
 mod store;
 mod uploads;
 

@@ -1,19 +1,23 @@
 //! The store, and how its parts make up the registry's trait.
 
-use crate::{deletion, images, list, members, uploads};
+use crate::{deletion, images, list, members, metadef_items, namespaces, uploads};
 use async_trait::async_trait;
 use base::{Clock, ImageId, ProjectId, RequestId, SystemClock, Timestamp};
 use image_model::{
-    Deleted, Image, ListQuery, LostUpload, Member, MemberStatus, Registry, RegistryError, Status, StoredData, Viewer,
+    Deleted, Image, Item, ItemKind, ListQuery, LostUpload, Member, MemberStatus, Namespace, NamespaceQuery, Registry,
+    RegistryError, ResourceType, Status, StoredData, Viewer,
 };
 use platform_db::{Db, DbError};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) db: Db,
     clock: Arc<dyn Clock>,
+    /// Set once the stock definitions are known to be there.
+    pub(crate) stocked: Arc<OnceCell<()>>,
 }
 
 impl Store {
@@ -22,7 +26,7 @@ impl Store {
         Self::with_clock(db, Arc::new(SystemClock))
     }
     pub fn with_clock(db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock }
+        Self { db, clock, stocked: Arc::default() }
     }
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -123,5 +127,44 @@ impl Registry for Store {
     }
     async fn member_remove(&self, id: ImageId, member: ProjectId) -> Result<bool, RegistryError> {
         members::member_remove(self, id, &member).await
+    }
+    async fn namespace_list(&self, query: NamespaceQuery, viewer: Viewer) -> Result<Vec<Namespace>, RegistryError> {
+        namespaces::namespace_list(self, &query, &viewer).await
+    }
+    async fn namespace_show(&self, name: String, viewer: Viewer) -> Result<Option<Namespace>, RegistryError> {
+        namespaces::namespace_show(self, &name, &viewer).await
+    }
+    async fn namespace_create(
+        &self,
+        namespace: Namespace,
+        items: Vec<Item>,
+    ) -> Result<(Namespace, Vec<Item>), RegistryError> {
+        namespaces::namespace_create(self, namespace, items).await
+    }
+    async fn namespace_save(&self, old: String, namespace: Namespace) -> Result<Option<Namespace>, RegistryError> {
+        namespaces::namespace_save(self, &old, namespace).await
+    }
+    async fn namespace_delete(&self, name: String) -> Result<bool, RegistryError> {
+        namespaces::namespace_delete(self, &name).await
+    }
+    async fn metadef_items(&self, namespaces: Vec<String>, kinds: Vec<ItemKind>) -> Result<Vec<Item>, RegistryError> {
+        metadef_items::items(self, &namespaces, &kinds).await
+    }
+    async fn metadef_items_add(&self, items: Vec<Item>) -> Result<(), RegistryError> {
+        metadef_items::add(self, &items).await
+    }
+    async fn metadef_item_save(&self, old: String, item: Item) -> Result<Option<Item>, RegistryError> {
+        metadef_items::save(self, &old, item).await
+    }
+    async fn metadef_items_remove(
+        &self,
+        namespace: String,
+        kind: ItemKind,
+        name: Option<String>,
+    ) -> Result<u64, RegistryError> {
+        metadef_items::remove(self, &namespace, kind, name.as_deref()).await
+    }
+    async fn resource_types(&self) -> Result<Vec<ResourceType>, RegistryError> {
+        metadef_items::resource_types(self).await
     }
 }

@@ -23,10 +23,10 @@ pub(crate) async fn list(glance: Glance, call: Call) -> Result<Reply, Fault> {
         found.iter().filter(|i| glance.allows(&call.cx, policy::GET_IMAGE, i)).map(wire::image).collect();
     let mut pairs: Vec<(&str, &str)> =
         call.query.0.iter().filter(|(k, _)| k != "marker").map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let mut body = json!({"images": images, "first": link(&pairs), "schema": "/v2/schemas/images"});
+    let mut body = json!({"images": images, "first": link(PATH, &pairs), "schema": "/v2/schemas/images"});
     if let Some(marker) = &next {
         pairs.push(("marker", marker));
-        body["next"] = json!(link(&pairs));
+        body["next"] = json!(link(PATH, &pairs));
     }
     Ok(Reply::json(200, &body))
 }
@@ -35,8 +35,8 @@ pub(crate) async fn list(glance: Glance, call: Call) -> Result<Reply, Fault> {
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
 
 /// A path without host, as Glance's links are.
-fn link(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn link(path: &str, pairs: &[(&str, &str)]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string().replace(' ', "+");
     let query: Vec<String> = pairs.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
-    if query.is_empty() { PATH.to_owned() } else { format!("{PATH}?{}", query.join("&")) }
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }

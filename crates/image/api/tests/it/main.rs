@@ -6,6 +6,7 @@ mod elsewhere;
 mod errors;
 mod listing;
 mod lost;
+mod metadefs;
 mod patching;
 mod records;
 mod sharing;

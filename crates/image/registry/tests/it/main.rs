@@ -3,6 +3,7 @@
 mod images;
 mod listing;
 mod members;
+mod metadefs;
 mod over_the_bus;
 mod uploads;
 
