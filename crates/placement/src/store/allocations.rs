@@ -2,7 +2,8 @@
 //!
 //! A claim is one conditional UPDATE of `inventories.used`: it takes the amount only where it still fits. On PostgreSQL
 //! two claims on one provider meet at its row (every change of a provider raises its generation first), so the second
-//! one judges what the first has left. That the amount seemed to fit before the provider was locked decides nothing. `used` is the sum of the allocations at every commit, because nothing else writes it.
+//! one judges what the first has left. That the amount seemed to fit before the provider was locked decides nothing.
+//! `used` is the sum of the allocations at every commit, because nothing else writes it.
 
 use super::{
     Consumer, Expect, StoredConsumer, amount, consumer_get, consumer_insert, consumer_write, now, provider_id,
@@ -16,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Takes all of `wanted` for a consumer that has nothing yet, or nothing at all. Amounts of 0 are left out.
 /// `expected`: only while every provider named is at that generation.
 ///
-/// On every [`ClaimError`] but `Db` the transaction is as before and may go on, with the next host for example.
+/// On every [`ClaimError`] but `Db` the transaction is as before and may go on, with the next host for example. (Only when
+/// the last place went between two statements is the provider left locked until the transaction ends.)
 pub async fn claim(
     tx: &mut Tx,
     consumer: &Consumer,
