@@ -10,7 +10,7 @@ use crate::{Error, bootstrap, store};
 use async_trait::async_trait;
 use base::{Clock, Timestamp, TokenFacts};
 use platform_db::{Db, DbError, Tx};
-use platform_http::{AuthError, Authenticate};
+use platform_http::{Asked, AuthError, Authenticate};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -67,17 +67,21 @@ impl Identity {
 
     /// What a token means, if it is valid now. About a microsecond for a token seen before.
     ///
-    /// A token of an application credential with access rules is refused: it is good only where somebody holds the
-    /// request against them, and who asks here does not say what the request is.
+    /// A token of an application credential with access rules is refused: ask [`Authenticate::authenticate_for`], which
+    /// holds the request against them.
     pub async fn authenticate(&self, token: &str) -> Result<Arc<TokenFacts>, AuthError> {
-        let resolved = match self.cached(token) {
-            Some(known) => known,
+        let resolved = self.valid(token).await?;
+        if resolved.access_rules.is_empty() { Ok(resolved.facts.clone()) } else { Err(AuthError::Invalid) }
+    }
+
+    async fn valid(&self, token: &str) -> Result<Arc<Resolved>, AuthError> {
+        match self.cached(token) {
+            Some(known) => Ok(known),
             None => self.resolve_token(token, Duration::ZERO).await.map_err(|e| match e {
                 Error::Db(e) => AuthError::Unavailable(e.to_string()),
                 _ => AuthError::Invalid,
-            })?,
-        };
-        if resolved.access_rules.is_empty() { Ok(resolved.facts.clone()) } else { Err(AuthError::Invalid) }
+            }),
+        }
     }
 
     /// Makes new token keys: see [`KeyRepository::rotate`].
@@ -122,5 +126,12 @@ async fn watch(identity: Weak<Inner>) {
 impl Authenticate for Identity {
     async fn authenticate(&self, token: &str) -> Result<Arc<TokenFacts>, AuthError> {
         Self::authenticate(self, token).await
+    }
+
+    async fn authenticate_for(&self, token: &str, asked: Asked<'_>) -> Result<Arc<TokenFacts>, AuthError> {
+        let resolved = self.valid(token).await?;
+        let rules = &resolved.access_rules;
+        let good = rules.is_empty() || rules.iter().any(|r| r.permits(&asked));
+        if good { Ok(resolved.facts.clone()) } else { Err(AuthError::Invalid) }
     }
 }

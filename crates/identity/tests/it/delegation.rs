@@ -1,6 +1,7 @@
 //! Application credentials and trusts: less than the user, never more.
 
 use crate::world::{World, names, on_each, password, project};
+use platform_http::{Asked, Authenticate, Method};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -37,7 +38,15 @@ async fn an_application_credential_logs_in_with_the_roles_it_was_given() {
         // a token with access rules is no good where nobody looks at them
         let limited = w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await;
         assert_eq!(limited.status, 201, "{}", limited.body);
-        assert!(!w.is_good(&limited.text("x-subject-token")).await);
+        let limited = limited.text("x-subject-token");
+        assert!(!w.is_good(&limited).await);
+        let ask = async |method: Method, path: &str| {
+            w.identity.authenticate_for(&limited, Asked { service: "compute-api", method: &method, path }).await.is_ok()
+        };
+        assert!(ask(Method::GET, "/v2.1/servers").await, "and good for what its rules say");
+        assert!(!ask(Method::POST, "/v2.1/servers").await);
+        assert!(!ask(Method::GET, "/v2.1/flavors").await);
+        w.expect(401, "GET", "/v3/auth/projects", &limited, Value::Null).await;
 
         let body = json!({"application_credential": {"name": "plain", "roles": [{"name": "member"}],
                                                      "expires_at": "2026-01-02T03:34:05Z"}});

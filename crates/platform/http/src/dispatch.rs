@@ -3,7 +3,7 @@
 use crate::call::{Call, Params, Payload};
 use crate::route::Route;
 use crate::schema::{self, SchemaSet};
-use crate::{Access, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Query, Reply};
+use crate::{Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Query, Reply};
 use base::{Microversion, RequestContext, RequestId, TokenFacts};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -168,13 +168,14 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     ) -> (Option<Microversion>, Result<Reply, Fault>) {
         let (path, path_project) = match self.settings.rewrite {
             Some(rewrite) => rewrite(&raw_path),
-            None => (raw_path, None),
+            None => (raw_path.clone(), None),
         };
         let (parts, body) = request.into_parts();
         let body = crate::linger::lingering(body);
         let found = self.find(&path, &parts.method);
         let access = found.as_ref().map_or(Access::Token, |f| f.candidates[0].access);
-        let token = match self.token(&parts.headers, access).await {
+        let asked = Asked { service: self.settings.name, method: &parts.method, path: &raw_path };
+        let token = match self.token(&parts.headers, access, asked).await {
             Ok(t) => t,
             Err(fault) => return (None, Err(fault)),
         };
@@ -253,7 +254,12 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         Ok(Found { params, candidates })
     }
 
-    async fn token(&self, headers: &HeaderMap, access: Access) -> Result<Option<Arc<TokenFacts>>, Fault> {
+    async fn token(
+        &self,
+        headers: &HeaderMap,
+        access: Access,
+        asked: Asked<'_>,
+    ) -> Result<Option<Arc<TokenFacts>>, Fault> {
         if access == Access::Open {
             return Ok(None);
         }
@@ -262,7 +268,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         match (given, access) {
             (None, Access::Token) => Err(unauthorized()),
             (None, _) => Ok(None),
-            (Some(token), _) => match self.settings.auth.authenticate(token).await {
+            (Some(token), _) => match self.settings.auth.authenticate_for(token, asked).await {
                 Ok(facts) => Ok(Some(facts)),
                 Err(AuthError::Invalid) if access == Access::Optional => Ok(None),
                 Err(AuthError::Invalid) => Err(unauthorized()),

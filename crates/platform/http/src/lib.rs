@@ -20,7 +20,7 @@ mod route;
 pub mod schema;
 mod serve;
 
-pub use auth::{AuthError, Authenticate};
+pub use auth::{Asked, AuthError, Authenticate};
 pub use axum::body::Body;
 pub use call::{Call, Params, Payload};
 pub use dispatch::{Admit, Rewrite, Service, ServiceSettings};
