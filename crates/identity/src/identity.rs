@@ -5,7 +5,7 @@ use crate::config::IdentityConfig;
 use crate::password::HashPool;
 use crate::policy::Policy;
 use crate::revision::Revision;
-use crate::token::{KeyRepository, TokenCache};
+use crate::token::{KeyRepository, TokenCache, Turns};
 use crate::{Error, bootstrap, store};
 use async_trait::async_trait;
 use base::{Clock, Timestamp, TokenFacts};
@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) policy: Policy,
     pub(crate) revision: Revision,
     pub(crate) tokens: TokenCache<Arc<Resolved>>,
+    pub(crate) turns: Turns,
     pub(crate) catalog: CatalogCache,
 }
 
@@ -53,6 +54,7 @@ impl Identity {
             policy: Policy::load(config.policy.as_deref())?,
             revision: Revision::default(),
             tokens: TokenCache::new(CACHED_TOKENS),
+            turns: Turns::default(),
             catalog: CatalogCache::default(),
             db,
             config,

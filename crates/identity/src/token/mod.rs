@@ -6,11 +6,13 @@ pub mod item;
 pub mod keys;
 pub mod methods;
 pub mod payload;
+pub mod turns;
 
 pub use cache::TokenCache;
 pub use keys::{KeyError, KeyRepository};
 pub use methods::Methods;
 pub use payload::{Token, TokenScope};
+pub use turns::Turns;
 
 #[cfg(test)]
 mod tests;

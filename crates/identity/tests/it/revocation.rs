@@ -89,3 +89,31 @@ async fn a_service_may_ask_about_a_token_that_has_just_expired() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn many_requests_with_a_stale_token_ask_the_database_once() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        let role = json!({"role": {"name": "x"}});
+        let role = w.post("/v3/roles", &admin, role).await["role"]["id"].as_str().unwrap().to_owned();
+        w.expect(204, "DELETE", &format!("/v3/roles/{role}"), &admin, Value::Null).await;
+        let before = w.db.statements();
+        assert!(w.is_good(&admin).await);
+        let once = w.db.statements() - before;
+        let role = w.post("/v3/roles", &admin, json!({"role": {"name": "y"}})).await;
+        let path = format!("/v3/roles/{}", role["role"]["id"].as_str().unwrap());
+        w.expect(204, "DELETE", &path, &admin, Value::Null).await;
+        let before = w.db.statements();
+        let all = futures_util::future::join_all((0..100).map(|_| w.is_good(&admin))).await;
+        assert!(all.into_iter().all(|good| good));
+        // the look for other processes' changes may come in between
+        let now = w.db.statements() - before;
+        assert!(now <= once + 2, "{now} statements, {once} for one");
+        let before = w.db.statements();
+        for _ in 0..100 {
+            assert!(w.is_good(&admin).await);
+        }
+        assert!(w.db.statements() - before <= 2, "known tokens cost none");
+    })
+    .await;
+}
