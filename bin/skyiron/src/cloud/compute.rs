@@ -13,7 +13,7 @@ use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
 use compute_model::driver::Driver;
 use compute_store::Store;
-use image_model::ImageSource;
+use image_model::ImageProxy;
 use placement::Placement;
 use platform_bus::Subscription;
 use platform_engine::{Engine, EngineSettings};
@@ -33,7 +33,7 @@ const OPERATIONS: usize = 64;
 pub(crate) async fn start(
     g: &Ground,
     roles: Roles,
-    images: Option<Arc<dyn ImageSource>>,
+    images: Option<Arc<dyn ImageProxy>>,
     placement: Placement,
     readiness: &Readiness,
     router: &mut Router,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use image_api::{Glance, ImageApi, LocalImages};
 use image_backends::FileBackend;
-use image_model::{ImageSource, Limits};
+use image_model::{ImageProxy, Limits};
 use platform_bus::Subscription;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ pub(crate) fn start(
     router: &mut Router,
     tasks: &mut JoinSet<()>,
     subscriptions: &mut Vec<Subscription>,
-) -> Result<Option<Arc<dyn ImageSource>>> {
+) -> Result<Option<Arc<dyn ImageProxy>>> {
     if !roles.has(Role::ImageApi) {
         return Ok(None);
     }

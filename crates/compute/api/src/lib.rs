@@ -14,6 +14,7 @@ mod flavors;
 mod gone;
 mod hosts;
 mod hypervisors;
+mod images;
 mod input;
 mod keypairs;
 mod limits;
@@ -35,7 +36,7 @@ pub use policy::default_policy;
 use base::policy::Enforcer;
 use base::{Microversion, Timestamp};
 use compute_store::Store;
-use image_model::ImageSource;
+use image_model::ImageProxy;
 use include_dir::{Dir, include_dir};
 use platform_bus::Bus;
 use platform_http::schema::SchemaSet;
@@ -86,7 +87,7 @@ pub struct ComputeApi(Arc<Parts>);
 
 pub struct Parts {
     pub store: Store,
-    pub images: Arc<dyn ImageSource>,
+    pub images: Arc<dyn ImageProxy>,
     pub enforcer: Enforcer,
     pub bus: Arc<dyn Bus>,
     pub config: Config,
@@ -145,6 +146,7 @@ pub fn routes() -> Vec<Route<ComputeApi>> {
         migrations::routes(),
         external_events::routes(),
         console_tokens::routes(),
+        images::routes(),
         proxies::routes(),
         gone::routes(),
     ]

@@ -24,6 +24,7 @@ mod locations;
 mod members;
 mod metadefs;
 mod policy;
+mod proxy;
 mod routes;
 mod schemas;
 mod source;

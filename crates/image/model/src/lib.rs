@@ -35,6 +35,6 @@ pub use refusal::Refusal;
 pub use registry::{
     BUS_SUBJECT, Carrier, Deleted, LostUpload, Registry, RegistryCall, RegistryError, RegistryReply, Remote,
 };
-pub use source::{ImageSource, SourceError};
+pub use source::{ImageProxy, ImageSource, ProxyError, SourceError};
 pub use states::{IllegalMove, MOVES, Status, next};
 pub use words::{ContainerFormat, DiskFormat, MemberStatus, UnknownWord, Visibility};

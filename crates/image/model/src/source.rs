@@ -1,8 +1,9 @@
 //! How compute reads images: in-process where image-api runs beside it, otherwise from afar.
 
-use crate::{ByteStream, Image};
+use crate::{ByteStream, Image, ListQuery};
 use async_trait::async_trait;
 use base::{ImageId, RequestContext};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 #[async_trait]
@@ -18,6 +19,38 @@ pub trait ImageSource: Send + Sync {
         id: ImageId,
         range: Option<Range<u64>>,
     ) -> Result<ByteStream, SourceError>;
+}
+
+/// What compute's older microversions pass on to the image service, as the caller of `cx` and by the same rules as if he
+/// had called it himself.
+#[async_trait]
+pub trait ImageProxy: ImageSource {
+    async fn list(&self, cx: &RequestContext, query: ListQuery) -> Result<Vec<Image>, ProxyError>;
+
+    async fn delete(&self, cx: &RequestContext, id: ImageId) -> Result<(), ProxyError>;
+
+    /// Sets custom properties (`Some`) or takes them away (`None`); the others stay. Gives the image as it is then.
+    async fn change_properties(
+        &self,
+        cx: &RequestContext,
+        id: ImageId,
+        changes: BTreeMap<String, Option<String>>,
+    ) -> Result<Image, ProxyError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// It does not exist, or not for this caller.
+    #[error("Image not found.")]
+    NotFound,
+    /// The caller may know of it, but not do this to it.
+    #[error("{0}")]
+    Forbidden(String),
+    #[error("{0}")]
+    Refused(String),
+    /// Worth trying again.
+    #[error("the image service cannot answer now: {0}")]
+    Unavailable(String),
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ mod create;
 mod flavors;
 mod golden;
 mod hosts;
+mod images;
 mod keypairs;
 mod life;
 mod listing;

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// Routes with a token and without a rule, by the beginning of their path, as with Nova: they answer everybody alike.
-const WITHOUT_RULES: &[&str] = &["/flavors", "/versions/", "/os-baremetal-nodes"];
+const WITHOUT_RULES: &[&str] = &["/flavors", "/images", "/versions/", "/os-baremetal-nodes"];
 
 /// Rules that only decide what an answer shows.
 const ONLY_SHOWN: &[(&str, &str)] = &[

@@ -8,12 +8,15 @@ use compute_store::Store;
 use compute_store::flavors::{NewFlavor, flavor_add};
 use compute_store::hosts::host_register;
 use http_body_util::BodyExt;
-use image_model::{ByteStream, ContainerFormat, DiskFormat, Image, ImageSource, SourceError, Status, Visibility};
+use image_model::{
+    ByteStream, ContainerFormat, DiskFormat, Image, ImageProxy, ImageSource, ListQuery, ProxyError, SourceError,
+    Status, Visibility,
+};
 use platform_bus::LocalBus;
 use platform_db::{Db, args, built};
 use platform_http::{AuthError, Authenticate, Body, Service};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -71,6 +74,51 @@ impl ImageSource for Images {
     }
     async fn open(&self, _: &RequestContext, id: ImageId, _: Option<Range<u64>>) -> Result<ByteStream, SourceError> {
         Err(SourceError::NotFound(id))
+    }
+}
+
+/// Admins and owners change images; a list is in the order of ids, its filters are the image service's business.
+#[async_trait]
+impl ImageProxy for Images {
+    async fn list(&self, cx: &RequestContext, query: ListQuery) -> Result<Vec<Image>, ProxyError> {
+        let mut ids: Vec<ImageId> = self.0.lock().unwrap().keys().copied().collect();
+        ids.sort();
+        let mut found = Vec::new();
+        for id in ids {
+            if query.marker.is_none_or(|m| m < id) && found.len() < query.limit {
+                found.extend(self.show(cx, id).await.ok());
+            }
+        }
+        Ok(found)
+    }
+    async fn delete(&self, cx: &RequestContext, id: ImageId) -> Result<(), ProxyError> {
+        self.owned(cx, id).await?;
+        self.0.lock().unwrap().remove(&id);
+        Ok(())
+    }
+    async fn change_properties(
+        &self,
+        cx: &RequestContext,
+        id: ImageId,
+        changes: BTreeMap<String, Option<String>>,
+    ) -> Result<Image, ProxyError> {
+        let mut image = self.owned(cx, id).await?;
+        for (key, value) in changes {
+            match value {
+                Some(value) => image.properties.insert(key, value),
+                None => image.properties.remove(&key),
+            };
+        }
+        self.0.lock().unwrap().insert(id, image.clone());
+        Ok(image)
+    }
+}
+
+impl Images {
+    async fn owned(&self, cx: &RequestContext, id: ImageId) -> Result<Image, ProxyError> {
+        let image = self.show(cx, id).await.map_err(|_| ProxyError::NotFound)?;
+        let own = cx.is_admin() || image.owner.as_ref() == cx.project_id();
+        if own { Ok(image) } else { Err(ProxyError::Forbidden("not yours".into())) }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod update;
 mod wire;
 
 use crate::{Glance, fault};
+use base::RequestContext;
 use image_model::{Image, RegistryError};
 use platform_http::{Call, Fault};
 
@@ -21,13 +22,23 @@ pub(crate) async fn change(
     missing: fn(&str) -> String,
     decide: impl Fn(&Image) -> Result<Image, Fault> + Send + Sync,
 ) -> Result<Image, Fault> {
+    change_image(glance, &call.cx, call.param("image_id"), missing, decide).await
+}
+
+pub(crate) async fn change_image(
+    glance: &Glance,
+    cx: &RequestContext,
+    id: &str,
+    missing: fn(&str) -> String,
+    decide: impl Fn(&Image) -> Result<Image, Fault> + Send + Sync,
+) -> Result<Image, Fault> {
     for _ in 0..ATTEMPTS {
-        let image = glance.find(&call.cx, call.param("image_id"), missing).await?;
+        let image = glance.find(cx, id, missing).await?;
         let new = decide(&image)?;
         if new == image {
             return Ok(image);
         }
-        match glance.registry.image_save(new, call.cx.request_id.clone()).await {
+        match glance.registry.image_save(new, cx.request_id.clone()).await {
             Err(RegistryError::Stale) => {}
             other => return other.map_err(fault::of_registry),
         }
