@@ -38,6 +38,11 @@ pub(crate) fn start(
     });
     let service = Arc::new(image_api::service(glance.clone(), g.auth.clone(), g.identity_url()));
     *router = service.mount(std::mem::take(router), "/image");
-    tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
+    // a database of its own has no other image-api on it
+    if g.config.database.url.is_empty() {
+        tasks.spawn(image_api::tend_alone(glance.clone(), g.stop.clone()));
+    } else {
+        tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
+    }
     Ok(Some(Arc::new(LocalImages(glance))))
 }

@@ -34,7 +34,7 @@ mod versions;
 
 pub use bus::BusRegistry;
 pub use glance::{Glance, ImageApi};
-pub use janitor::tend;
+pub use janitor::{tend, tend_alone};
 pub use policy::default_policy;
 pub use routes::{service, table};
 pub use source::LocalImages;

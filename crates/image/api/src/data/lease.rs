@@ -11,7 +11,7 @@ const LEASE: Duration = Duration::from_secs(60);
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// Until when an upload that lives now holds its image.
-pub(super) fn until(glance: &Glance) -> base::Timestamp {
+pub(crate) fn until(glance: &Glance) -> base::Timestamp {
     glance.clock.now().plus(LEASE)
 }
 

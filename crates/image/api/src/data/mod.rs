@@ -5,7 +5,7 @@
 
 pub(crate) mod download;
 mod hashing;
-mod lease;
+pub(crate) mod lease;
 mod range;
 mod store;
 pub(crate) mod upload;

@@ -1,9 +1,9 @@
 //! What processes that died leave, and who cleans up.
 
 use crate::cloud::{ALICE, Cloud, id_of};
-use base::Timestamp;
+use base::{Clock, SystemClock, Timestamp};
 use bytes::Bytes;
-use image_api::tend;
+use image_api::{tend, tend_alone};
 use image_model::{Backend, Registry};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -41,6 +41,20 @@ async fn a_lost_upload_is_queued_again_and_its_bytes_are_gone() {
         cloud.upload(ALICE, &image, "another try").await.expect(204);
         cloud.delete(ALICE, &image).await.expect(204);
     }
+}
+
+/// A process that restarts need not wait for the lease of what it was doing when it was killed.
+#[tokio::test]
+async fn the_only_api_gives_up_at_once_what_went_on_before_it() {
+    let cloud = Cloud::start().await;
+    let image = cloud.bare(ALICE).await;
+    let leased_until = SystemClock.now().plus(Duration::from_secs(55));
+    cloud.registry.upload_begin(id_of(&image), "dead".into(), leased_until, "req-1".into()).await.unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(tend_alone(cloud.glance.clone(), stopped));
+    until("queued", &cloud, async |c| c.status(&image).await == "queued").await;
+    cloud.upload(ALICE, &image, "another try").await.expect(204);
+    assert_eq!(cloud.status(&image).await, "active");
 }
 
 /// A delete whose process was killed between the record and the data.
