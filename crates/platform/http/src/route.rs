@@ -50,7 +50,22 @@ impl<S> Clone for Route<S> {
     }
 }
 
+/// `Route::get(path, handler)` and its siblings.
+macro_rules! methods {
+    ($($name:ident $method:ident),+) => {$(
+        pub fn $name<F, Fut>(path: &'static str, handler: F) -> Self
+        where
+            F: Fn(S, Call) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<Reply, Fault>> + Send + 'static,
+        {
+            Self::new(Method::$method, path, handler)
+        }
+    )+};
+}
+
 impl<S: Send + 'static> Route<S> {
+    methods!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
+
     pub fn new<F, Fut>(method: Method, path: &'static str, handler: F) -> Self
     where
         F: Fn(S, Call) -> Fut + Send + Sync + 'static,
@@ -68,41 +83,6 @@ impl<S: Send + 'static> Route<S> {
             schema: None,
             handler: Arc::new(move |s, c| Box::pin(handler(s, c))),
         }
-    }
-    pub fn get<F, Fut>(path: &'static str, handler: F) -> Self
-    where
-        F: Fn(S, Call) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Reply, Fault>> + Send + 'static,
-    {
-        Self::new(Method::GET, path, handler)
-    }
-    pub fn post<F, Fut>(path: &'static str, handler: F) -> Self
-    where
-        F: Fn(S, Call) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Reply, Fault>> + Send + 'static,
-    {
-        Self::new(Method::POST, path, handler)
-    }
-    pub fn put<F, Fut>(path: &'static str, handler: F) -> Self
-    where
-        F: Fn(S, Call) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Reply, Fault>> + Send + 'static,
-    {
-        Self::new(Method::PUT, path, handler)
-    }
-    pub fn patch<F, Fut>(path: &'static str, handler: F) -> Self
-    where
-        F: Fn(S, Call) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Reply, Fault>> + Send + 'static,
-    {
-        Self::new(Method::PATCH, path, handler)
-    }
-    pub fn delete<F, Fut>(path: &'static str, handler: F) -> Self
-    where
-        F: Fn(S, Call) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Reply, Fault>> + Send + 'static,
-    {
-        Self::new(Method::DELETE, path, handler)
     }
     /// `POST path` whose body has the single key `action`.
     pub fn action<F, Fut>(path: &'static str, action: &'static str, handler: F) -> Self
