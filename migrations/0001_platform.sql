@@ -32,6 +32,8 @@ CREATE TABLE operations (
 );
 CREATE INDEX operations_due ON operations (wake_at) WHERE state = 'running';
 CREATE INDEX operations_subject ON operations (subject);
+-- for forgetting what has long ended
+CREATE INDEX operations_ended ON operations (updated_at) WHERE state <> 'running';
 
 -- History of every server, image and node, written in the transaction of the change itself.
 CREATE TABLE events (

@@ -53,7 +53,14 @@ impl Agent {
     pub(crate) async fn act(self: &Arc<Self>, host: usize, task: &Task) -> Acted {
         let (driver, a) = (&self.hosts[host].driver, &task.assignment);
         let (what, id) = (wants::name(&a.want), a.instance);
-        let limit = a.deadline.since(self.clock.now()).saturating_add(PATIENCE);
+        let now = self.clock.now();
+        if a.want.expires() && a.deadline < now {
+            let message = format!("{what} of {id} came to its host only after its deadline, and was not begun");
+            tracing::warn!("{message}");
+            let power = driver.power(id).await.unwrap_or_default();
+            return Acted::Outcome(Outcome::Failed { message, worth_retrying_elsewhere: false, power });
+        }
+        let limit = a.deadline.since(now).saturating_add(PATIENCE);
         let fulfilled = tokio::time::timeout(limit, AssertUnwindSafe(self.fulfilled(host, task)).catch_unwind()).await;
         let error = match fulfilled {
             Ok(Ok(Ok(()))) => match driver.power(id).await {

@@ -20,6 +20,8 @@ pub(crate) struct Known {
     pub instances: u32,
     pub building: u32,
     pub failed_builds: u64,
+    /// Has not asked for work for too long; not that an operator says that it is down.
+    pub silent: bool,
 }
 
 /// By the uuid of the hypervisor, which is its resource provider's.
@@ -86,6 +88,7 @@ impl HostView {
                     instances: instances.get(&row.host).copied().unwrap_or(0),
                     building: building.get(&row.host).copied().unwrap_or(0),
                     failed_builds: row.failed_builds.unsigned_abs(),
+                    silent: !row.forced_down && !self.lives(&row, now),
                     host: Arc::new(self.describe(row, provider, aggregates, now)),
                 };
                 Some((provider, known))
@@ -117,6 +120,11 @@ impl HostView {
     fn lives(&self, row: &Row, now: Timestamp) -> bool {
         let seen = row.last_seen.map(Timestamp);
         !row.forced_down && seen.is_some_and(|t| now.since(t) < self.down_after)
+    }
+
+    /// Whether an operator says that it is down, or nobody has ever heard of it.
+    pub(crate) async fn is_forced_down(&self, host: &str) -> Result<bool, DbError> {
+        Ok(self.store.host_find(host).await?.is_none_or(|r| r.forced_down))
     }
 
     /// Whether the host asks for work. A host nobody has heard of is down.

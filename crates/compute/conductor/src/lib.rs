@@ -21,7 +21,7 @@ use compute_store::Store;
 use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
-use platform_engine::Flow;
+use platform_engine::{Flow, StepError};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -77,10 +77,14 @@ pub struct Conductor {
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
     registered: watch::Sender<bool>,
+    started: Timestamp,
 }
 
 /// How often it is written down which hosts have asked for work. Far below any sensible `service_down_time`.
 const SEEN_INTERVAL: Duration = Duration::from_secs(5);
+/// How long after its start a conductor believes of no host that it is down: while no conductor ran, nobody wrote down
+/// which hosts ask for work.
+const HEARING: Duration = Duration::from_secs(10);
 
 impl Conductor {
     pub fn new(
@@ -91,7 +95,18 @@ impl Conductor {
         settings: ConductorSettings,
     ) -> Arc<Self> {
         let view = HostView::new(store.clone(), clock.clone(), settings.service_down_time);
-        Arc::new(Self { store, placement, bus, clock, settings, view, seen: Mutex::new(HashSet::new()), registered: watch::Sender::new(false) })
+        let started = clock.now();
+        Arc::new(Self {
+            store,
+            placement,
+            bus,
+            clock,
+            settings,
+            view,
+            seen: Mutex::new(HashSet::new()),
+            registered: watch::Sender::new(false),
+            started,
+        })
     }
 
     /// The flows the engine must drive.
@@ -152,9 +167,17 @@ impl Conductor {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.drain().collect()
         };
+        let written = self.write_seen_now(&hosts).await;
+        if written.is_err() {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(hosts);
+        }
+        written
+    }
+
+    async fn write_seen_now(&self, hosts: &[HostName]) -> Result<(), platform_db::DbError> {
         let now = self.now();
         let mut tx = self.store.db().begin_relaxed().await?;
-        compute_store::hosts::hosts_seen(&mut tx, now, &hosts).await?;
+        compute_store::hosts::hosts_seen(&mut tx, now, hosts).await?;
         for binary in ["nova-conductor", "nova-scheduler"] {
             compute_store::hosts::service_ensure(&mut tx, now, &self.settings.host, binary).await?;
         }
@@ -171,6 +194,21 @@ impl Conductor {
     pub(crate) fn touch_on_commit(&self, tx: &mut Tx, providers: Vec<base::ProviderId>) {
         let placement = self.placement.clone();
         tx.on_commit(move || placement.touched(providers));
+    }
+
+    /// Whether the host asks for work. Not known yet shortly after the start of this conductor: then it is asked again.
+    pub(crate) async fn is_up(&self, host: &str) -> Result<bool, StepError> {
+        let up = self.view.is_up(host).await?;
+        if !up && self.is_still_hearing() && !self.view.is_forced_down(host).await? {
+            return Err(StepError::Retry(
+                "the conductor has just started and waits for its hosts to ask for work".into(),
+            ));
+        }
+        Ok(up)
+    }
+
+    pub(crate) fn is_still_hearing(&self) -> bool {
+        self.now().since(self.started) < HEARING.min(self.settings.service_down_time)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 /// A host that may have the server, and what to claim there.
 pub(crate) struct Choice {
-    pub host: String,
+    pub host: HostName,
     pub node: String,
     pub zone: String,
     pub wanted: Vec<(ProviderId, String, u64)>,
@@ -24,6 +24,8 @@ pub(crate) struct Choice {
 pub(crate) struct NoHost {
     pub message: String,
     pub details: String,
+    /// Some hosts were left out because they do not ask for work.
+    pub some_are_silent: bool,
 }
 
 /// Hosts looked at for one server. More would only be ranked and thrown away.
@@ -40,7 +42,7 @@ impl Conductor {
     ) -> Result<Result<Vec<Choice>, NoHost>, DbError> {
         let Some(flavor) = server.flavor() else {
             let message = "The server's flavor cannot be read.".to_owned();
-            return Ok(Err(NoHost { message, details: String::new() }));
+            return Ok(Err(NoHost { message, details: String::new(), some_are_silent: false }));
         };
         let image = server.image();
         let config = &self.settings.scheduler;
@@ -77,6 +79,7 @@ impl Conductor {
             return Ok(Err(NoHost {
                 message: picked.reasons.for_tenants(),
                 details: picked.reasons.for_operators(),
+                some_are_silent: hosts.values().any(|h| h.silent),
             }));
         }
         let zone =
@@ -86,7 +89,7 @@ impl Conductor {
             let wanted: Vec<(ProviderId, String, u64)> =
                 candidates[n].wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
             Choice {
-                host: host.host.to_string(),
+                host: host.host.clone(),
                 node: host.hypervisor_hostname.clone(),
                 zone: zone(host),
                 providers: wanted.iter().map(|(p, _, _)| *p).collect(),

@@ -5,24 +5,14 @@ use crate::Conductor;
 use base::HostName;
 use compute_scheduler::{Group, GroupPolicy, Hints};
 use compute_store::instances::Instance;
+use compute_store::neighbours::GroupNow;
 use platform_db::DbError;
 use serde_json::Value;
 
 impl Conductor {
     pub(crate) async fn group_of(&self, server: &Instance) -> Result<Option<Group>, DbError> {
         let Some(uuid) = server.server_group.as_deref() else { return Ok(None) };
-        let Some(now) = self.store.group_now(uuid, &server.uuid).await? else { return Ok(None) };
-        let Ok(policy) = serde_json::from_value::<GroupPolicy>(Value::String(now.policy)) else { return Ok(None) };
-        let rules: Value = serde_json::from_str(&now.rules).unwrap_or_default();
-        Ok(Some(Group {
-            policy,
-            max_server_per_host: rules["max_server_per_host"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(1),
-            members: now
-                .members
-                .into_iter()
-                .map(|(h, n)| (HostName(h), u32::try_from(n).unwrap_or(u32::MAX)))
-                .collect(),
-        }))
+        Ok(self.store.group_now(uuid, &server.uuid).await?.and_then(group))
     }
 
     pub(crate) async fn hints_of(&self, server: &Instance) -> Result<Hints, DbError> {
@@ -47,6 +37,18 @@ impl Conductor {
     async fn hosts_of(&self, servers: Vec<String>) -> Result<Vec<HostName>, DbError> {
         Ok(self.store.hosts_of_servers(servers).await?.into_iter().map(HostName).collect())
     }
+}
+
+/// The group in the scheduler's terms. `None`: a policy we do not know.
+pub(crate) fn group(now: GroupNow) -> Option<Group> {
+    let policy = serde_json::from_value::<GroupPolicy>(Value::String(now.policy)).ok()?;
+    let rules: Value = serde_json::from_str(&now.rules).unwrap_or_default();
+    let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+    Some(Group {
+        policy,
+        max_server_per_host: rules["max_server_per_host"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(1),
+        members: now.members.into_iter().map(|(h, n)| (HostName(h), count(n))).collect(),
+    })
 }
 
 /// One uuid, or a list of them.

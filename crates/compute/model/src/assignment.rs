@@ -9,6 +9,7 @@ use crate::spec::InstanceSpec;
 use crate::states::PowerState;
 use base::{HostName, InstanceId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Bus subjects. `fetch`, `report`, `register` are served by any conductor; the others by the one agent of a host.
 pub mod subject {
@@ -48,6 +49,23 @@ pub enum Want {
     Resume,
     /// Process and every file of it gone. If there is none: nothing.
     Destroy,
+}
+
+impl Want {
+    /// How long the guest may be waited for before it is forced: time that the host needs beyond its own work.
+    pub fn grace(&self) -> Duration {
+        match self {
+            Self::Stop { grace_secs } | Self::Reboot { grace_secs, .. } => Duration::from_secs((*grace_secs).into()),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Must not be begun after its deadline: whoever asked has been told that it failed, and a guest that powers off by
+    /// an order of yesterday helps nobody. A build or a removal is still wanted then, or is told otherwise by a newer
+    /// generation.
+    pub fn expires(&self) -> bool {
+        !matches!(self, Self::Spawn | Self::Destroy)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

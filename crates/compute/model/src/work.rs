@@ -26,6 +26,9 @@ pub struct Build {
     /// Hosts that tried, and what they said.
     #[serde(default)]
     pub failed: Vec<(String, String)>,
+    /// What the last of them said of its failure: another host might do better.
+    #[serde(default)]
+    pub retry: bool,
 }
 
 /// The data of [`DELETE`].

@@ -1,5 +1,6 @@
 //! What one server needs of its host.
 
+use crate::Config;
 use base::{HostName, ProjectId};
 use compute_model::spec::{FlavorSpec, ImageSpec};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,26 @@ pub struct Group {
 impl Group {
     pub fn members_on(&self, host: &HostName) -> u32 {
         self.members.get(host).copied().unwrap_or(0)
+    }
+
+    /// Whether one more member may go there. The soft policies forbid nothing. A group that is nowhere yet may begin
+    /// anywhere.
+    pub fn admits(&self, host: &HostName) -> bool {
+        match self.policy {
+            GroupPolicy::AntiAffinity => self.members_on(host) < self.max_server_per_host,
+            GroupPolicy::Affinity => self.members.values().all(|n| *n == 0) || self.members_on(host) > 0,
+            GroupPolicy::SoftAffinity | GroupPolicy::SoftAntiAffinity => true,
+        }
+    }
+
+    /// Whether its policy is held to at all: the filter that does so is enabled.
+    pub fn is_binding(&self, config: &Config) -> bool {
+        let filter = match self.policy {
+            GroupPolicy::AntiAffinity => "ServerGroupAntiAffinityFilter",
+            GroupPolicy::Affinity => "ServerGroupAffinityFilter",
+            GroupPolicy::SoftAffinity | GroupPolicy::SoftAntiAffinity => return false,
+        };
+        config.enabled_filters.iter().any(|name| name == filter)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `assignments`: what each host should do about an instance, at most one row an instance.
 //!
 //! The generation is the fence between conductor and host: whatever changes the want raises it, and a report counts only
-//! for the newest one.
+//! for the newest one and from its own host.
 
 use crate::Store;
 use crate::instances::{Instance, json};
@@ -20,11 +20,25 @@ struct Row {
     deadline: i64,
 }
 
-/// What a host has just answered for.
-#[derive(Debug, FromRow)]
-pub struct Answered {
+/// Where an instance's assignment stands.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct AssignmentNow {
+    /// None: no host has to do with the instance.
+    pub host: Option<String>,
+    pub generation: i64,
+    /// The newest generation its host has answered for.
+    pub reported: i64,
     pub operation: String,
-    pub host: String,
+}
+
+impl AssignmentNow {
+    /// Whether that is what this host is to do now.
+    pub fn is(&self, host: &HostName, generation: u64) -> bool {
+        self.host.as_deref() == Some(host.as_str()) && self.generation.unsigned_abs() == generation
+    }
+    pub fn is_answered(&self) -> bool {
+        self.reported == self.generation
+    }
 }
 
 /// Tells the host what to do next, under a new generation.
@@ -48,33 +62,53 @@ pub async fn assignment_put(
     Ok(())
 }
 
-/// Takes note of a report. `None`: it is of an older generation, of another host, or was taken note of before.
+/// Takes note of a report. `false`: it is of an older generation, of another host, or was taken note of before.
 pub async fn assignment_answered(
     tx: &mut Tx,
     instance: InstanceId,
     host: &HostName,
     generation: u64,
-) -> Result<Option<Answered>, DbError> {
-    tx.fetch_optional(
-        "UPDATE assignments SET reported = $3
-         WHERE instance = $1 AND host = $2 AND generation = $3 AND reported < $3 RETURNING operation, host",
-        args![instance, host, generation],
-    )
-    .await
+) -> Result<bool, DbError> {
+    let n = tx
+        .execute(
+            "UPDATE assignments SET reported = $3
+             WHERE instance = $1 AND host = $2 AND generation = $3 AND reported < $3",
+            args![instance, host, generation],
+        )
+        .await?;
+    Ok(n == 1)
 }
 
-/// The host has no more to do with the instance.
+/// Asks for the same once more: the host could not do it, and nobody else can.
+pub async fn assignment_again(tx: &mut Tx, instance: InstanceId) -> Result<(), DbError> {
+    tx.execute("UPDATE assignments SET generation = generation + 1 WHERE instance = $1", args![instance]).await?;
+    Ok(())
+}
+
+/// The host has no more to do with the instance, which lives on. The row stays, because generations must never begin
+/// anew: a host remembers what it did under which number, and may be given the instance again.
+pub async fn assignment_withdraw(tx: &mut Tx, instance: InstanceId) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE assignments SET host = NULL, generation = generation + 1, reported = generation + 1
+         WHERE instance = $1",
+        args![instance],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The instance is gone, and so is its guest.
 pub async fn assignment_drop(tx: &mut Tx, instance: InstanceId) -> Result<(), DbError> {
     tx.execute("DELETE FROM assignments WHERE instance = $1", args![instance]).await?;
     Ok(())
 }
 
 impl Store {
-    /// The (generation, operation) the instance stands at, if a host has to do with it.
-    pub async fn assignment_find(&self, instance: InstanceId) -> Result<Option<(i64, i64, String)>, DbError> {
+    /// `None`: no host ever had to do with the instance, or it is gone.
+    pub async fn assignment_find(&self, instance: InstanceId) -> Result<Option<AssignmentNow>, DbError> {
         self.db()
             .fetch_optional(
-                "SELECT generation, reported, operation FROM assignments WHERE instance = $1",
+                "SELECT host, generation, reported, operation FROM assignments WHERE instance = $1",
                 args![instance],
             )
             .await

@@ -1,6 +1,6 @@
 //! `instances`: the moves the conductor makes, each in the transaction of the operation's step that decided it.
 
-use base::{InstanceId, Timestamp};
+use base::{HostName, InstanceId, Timestamp};
 use compute_model::states::PowerState;
 use platform_db::{DbError, FromRow, Tx, args};
 use serde_json::json;
@@ -35,13 +35,19 @@ pub async fn instance_settled(
     Ok(())
 }
 
-/// What it is busy with, as its host reports progress. Only while it is busy at all: a late report must not bring back
-/// a task that has ended.
-pub async fn instance_task(tx: &mut Tx, id: InstanceId, task: &str, now: Timestamp) -> Result<(), DbError> {
+/// What it is busy with, as its host reports progress. Only while that is its host and it is busy at all: a late report
+/// must not bring back a task that has ended.
+pub async fn instance_task(
+    tx: &mut Tx,
+    id: InstanceId,
+    host: &HostName,
+    task: &str,
+    now: Timestamp,
+) -> Result<(), DbError> {
     tx.execute(
         "UPDATE instances SET task_state = $2, updated_at = $3
-         WHERE uuid = $1 AND deleted_at IS NULL AND vm_state = 'building' AND task_state <> 'deleting'",
-        args![id, task, now],
+         WHERE uuid = $1 AND host = $4 AND deleted_at IS NULL AND vm_state = 'building' AND task_state <> 'deleting'",
+        args![id, task, now, host],
     )
     .await?;
     Ok(())

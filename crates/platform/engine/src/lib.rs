@@ -9,9 +9,13 @@
 //! ```text
 //!  enqueue ─▶ running ──claim: lease, fence+1──▶ step ─▶ Move ─▶ next step (same lease)
 //!                 ▲                                ├──▶ Wait ─▶ lease given back, wake_at = until  ◀── resume
-//!                 └── lease ends (worker died) ────├──▶ Again ─▶ wake_at = now + backoff
+//!                 └── lease ends (worker died) ────├──▶ Err ─▶ wake_at = now + backoff
 //!                                                  └──▶ Done | Failed            deadline passed ─▶ Flow::give_up
 //! ```
+//!
+//! On PostgreSQL transactions wait for each other's rows. So that they never do so in a circle, every transaction that
+//! changes an operation changes it *before* the rows it is about: a worker that records a step does, and so must
+//! whoever resumes, supersedes or holds one.
 
 mod flow;
 mod history;
@@ -21,6 +25,6 @@ mod worker;
 pub use flow::{Effect, Flow, Next, Step, StepError};
 pub use history::record;
 pub use operation::{
-    NewOperation, Operation, WAKE, enqueue, find_running, resume, running_for, say_waiting, supersede,
+    NewOperation, Operation, Resumed, WAKE, enqueue, hold_running, purge, resume, say_waiting, supersede, supersede_but,
 };
 pub use worker::{Engine, EngineSettings};

@@ -1,7 +1,7 @@
 //! `operations`: one row a piece of long work.
 
 use base::{OperationId, ProjectId, RequestId, Timestamp};
-use platform_db::{DbError, FromRow, Tx, args};
+use platform_db::{Db, DbError, FromRow, Tx, args};
 use serde_json::Value;
 
 /// Bus subject of the hint "there is work": sent after the transaction that enqueued or resumed it.
@@ -86,51 +86,50 @@ pub async fn enqueue(tx: &mut Tx, now: Timestamp, op: NewOperation) -> Result<Op
     Ok(id)
 }
 
-/// Brings in what a waiting operation waited for, in the transaction that records it: it stands at `step` with `data`
-/// and is due now (`next_step: Some`), or is over (`None`). `false`: it no longer waits at `at_step`, nothing was changed.
+/// What becomes of a waiting operation, now that what it waited for has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Resumed<'a> {
+    /// It stands at that step with that data, and is due now. Hint [`WAKE`] after the commit.
+    At(&'a str, &'a Value),
+    Done,
+    /// Ended without success; the caller puts everything in order.
+    Failed(&'a str),
+}
+
+/// Brings in what a waiting operation waited for, in the transaction that records it. `false`: it no longer waits at
+/// `at_step`, nothing was changed.
 pub async fn resume(
     tx: &mut Tx,
     now: Timestamp,
     id: &str,
     at_step: &str,
-    next: Option<(&str, &Value)>,
+    resumed: Resumed<'_>,
 ) -> Result<bool, DbError> {
-    let changed = match next {
-        Some((step, data)) => {
-            tx.execute(
-                "UPDATE operations SET step = $4, data = $5, waiting_for = NULL, attempts = 0, wake_at = $3,
-                        lease_owner = NULL, lease_until = 0, fence = fence + 1, updated_at = $3
-                 WHERE id = $1 AND step = $2 AND state = 'running'",
-                args![id, at_step, now, step, data.to_string()],
-            )
-            .await?
-        }
-        None => {
-            tx.execute(
-                "UPDATE operations SET state = 'done', waiting_for = NULL, lease_owner = NULL, lease_until = 0,
-                        fence = fence + 1, updated_at = $3
-                 WHERE id = $1 AND step = $2 AND state = 'running'",
-                args![id, at_step, now],
-            )
-            .await?
-        }
+    let (state, step, data, why) = match resumed {
+        Resumed::At(step, data) => ("running", Some(step), Some(data.to_string()), None),
+        Resumed::Done => ("done", None, None, None),
+        Resumed::Failed(why) => ("failed", None, None, Some(why)),
     };
+    let changed = tx
+        .execute(
+            "UPDATE operations SET state = $4, step = COALESCE($5, step), data = COALESCE($6, data), waiting_for = $7,
+                    attempts = 0, wake_at = $3, lease_owner = NULL, lease_until = 0, fence = fence + 1, updated_at = $3
+             WHERE id = $1 AND step = $2 AND state = 'running'",
+            args![id, at_step, now, state, step, data, why],
+        )
+        .await?;
     Ok(changed == 1)
 }
 
-/// The running operations about a subject: (id, kind, step), oldest first.
-pub async fn running_for(tx: &mut Tx, subject: &str) -> Result<Vec<(String, String, String)>, DbError> {
-    tx.fetch_all(
-        "SELECT id, kind, step FROM operations WHERE subject = $1 AND state = 'running' ORDER BY created_at, id",
-        args![subject],
-    )
-    .await
-}
-
-/// Kind and data of an operation, while it runs.
-pub async fn find_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value)>, DbError> {
-    let row: Option<(String, String)> =
-        tx.fetch_optional("SELECT kind, data FROM operations WHERE id = $1 AND state = 'running'", args![id]).await?;
+/// Kind and data of an operation while it runs, held until the transaction ends: neither its worker nor who supersedes
+/// it moves on meanwhile. See the crate's documentation for the order in which rows are taken.
+pub async fn hold_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value)>, DbError> {
+    let row: Option<(String, String)> = tx
+        .fetch_optional(
+            "UPDATE operations SET fence = fence WHERE id = $1 AND state = 'running' RETURNING kind, data",
+            args![id],
+        )
+        .await?;
     Ok(row.map(|(kind, data)| (kind, serde_json::from_str(&data).unwrap_or_default())))
 }
 
@@ -143,11 +142,31 @@ pub async fn say_waiting(tx: &mut Tx, id: &str, why: &str) -> Result<(), DbError
 /// Ends whatever else still runs for a subject, in the transaction of what takes its place (a delete). Their workers'
 /// fences no longer stand.
 pub async fn supersede(tx: &mut Tx, now: Timestamp, subject: &str) -> Result<u64, DbError> {
+    supersede_but(tx, now, subject, "").await
+}
+
+/// As [`supersede`], but what is of that kind goes on.
+pub async fn supersede_but(tx: &mut Tx, now: Timestamp, subject: &str, kind: &str) -> Result<u64, DbError> {
     tx.execute(
         "UPDATE operations SET state = 'done', waiting_for = NULL, lease_owner = NULL, lease_until = 0,
                 fence = fence + 1, updated_at = $2
-         WHERE subject = $1 AND state = 'running'",
-        args![subject, now],
+         WHERE subject = $1 AND state = 'running' AND kind <> $3",
+        args![subject, now, kind],
     )
     .await
+}
+
+/// Forgets operations that ended before `before`, at most `most` of them: a few at a time, so that no other writer waits
+/// long. Returns how many.
+pub async fn purge(db: &Db, before: Timestamp, most: usize) -> Result<u64, DbError> {
+    let mut tx = db.begin_relaxed().await?;
+    let gone = tx
+        .execute(
+            "DELETE FROM operations WHERE id IN
+                (SELECT id FROM operations WHERE state <> 'running' AND updated_at < $1 ORDER BY updated_at LIMIT $2)",
+            args![before, most],
+        )
+        .await?;
+    tx.commit().await?;
+    Ok(gone)
 }

@@ -1,7 +1,7 @@
 //! The worker: takes due operations under a lease and drives them step by step.
 
 use crate::operation::{COLUMNS, OperationRow};
-use crate::{Flow, Next, Operation, Step, StepError, WAKE};
+use crate::{Flow, Next, Operation, Step, StepError, WAKE, purge};
 use base::{Clock, Timestamp};
 use platform_bus::Bus;
 use platform_db::{Db, DbError, args, built};
@@ -37,6 +37,12 @@ pub struct Engine {
 /// Pause before a step is tried again, doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+/// How often a step that lost a race looks again at once, before it pauses like one that failed.
+const LOOKS: u32 = 20;
+/// How long an operation that has ended can be looked up. A server's own history is kept elsewhere.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+const PURGED_AT_ONCE: usize = 500;
 
 impl Engine {
     pub fn new(
@@ -51,7 +57,25 @@ impl Engine {
     }
 
     /// Works until `stop` turns true; operations in hand are finished to the end of their step.
-    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        tokio::join!(self.clone().work(stop.clone()), self.forget_old(stop));
+    }
+
+    async fn forget_old(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            match purge(&self.db, self.clock.now().minus(KEPT), PURGED_AT_ONCE).await {
+                Ok(n) if n == PURGED_AT_ONCE as u64 => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot forget old operations"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PURGE_INTERVAL) => {}
+                _ = stop.wait_for(|s| *s) => return,
+            }
+        }
+    }
+
+    async fn work(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let look = self.look.clone();
         let _hints = self.bus.listen(WAKE, Arc::new(move || look.notify_one()));
         let slots = Arc::new(Semaphore::new(self.settings.concurrency));
@@ -135,6 +159,7 @@ impl Engine {
     /// Runs steps until the operation waits, ends, or is no longer ours.
     async fn drive(&self, mut op: Operation) {
         let Some(flow) = self.flows.get(op.kind.as_str()).cloned() else { return };
+        let mut looks = 0;
         loop {
             let late = self.clock.now() >= op.deadline;
             let name = format!("{}.{}", op.kind, if late { "give_up" } else { &op.step });
@@ -150,11 +175,11 @@ impl Engine {
             };
             platform_faults::at(&format!("{name}.committed")).await;
             match stored {
-                Ok(Some(next)) => op = next,
+                Ok(Some(next)) => (op, looks) = (next, 0),
                 Ok(None) => return,
-                Err(StepError::Changed(why)) if op.attempts < 20 => {
+                Err(StepError::Changed(why)) if looks < LOOKS => {
                     tracing::debug!(step = op.step, why, "step looks again");
-                    op.attempts += 1;
+                    looks += 1;
                     // several who lost the same race must not lose the next one together
                     let pause = Duration::from_millis(u64::from(op.id.0.as_bytes()[15] % 16));
                     tokio::time::sleep(pause).await;

@@ -48,10 +48,11 @@ async fn begin(api: &ComputeApi, call: &Call, policy: &str, rule: &Rule) -> Resu
 async fn write(api: &ComputeApi, call: &Call, instance: &Instance) -> Result<bool, platform_db::DbError> {
     let (id, now) = (instance.id(), api.now());
     let mut tx = api.store.db().begin().await?;
+    // operations first: see platform_engine. Undone, if the server is being deleted already
+    platform_engine::supersede(&mut tx, now, &instance.uuid).await?;
     if !instance_begin_delete(&mut tx, id, now).await? {
         return Ok(false);
     }
-    platform_engine::supersede(&mut tx, now, &instance.uuid).await?;
     let action_id = action_begin(&mut tx, now, action(call, instance, "delete")).await?;
     let operation = NewOperation {
         kind: work::DELETE,

@@ -16,7 +16,6 @@ use platform_db::DbError;
 use platform_engine::NewOperation;
 use platform_http::{Call, Fault, Reply, Route};
 use serde_json::json;
-use std::time::Duration;
 
 /// How long a guest may take to power off before the plug is pulled: Nova's `shutdown_timeout`. An image says otherwise
 /// with `os_shutdown_timeout`.
@@ -152,12 +151,12 @@ async fn write(api: &ComputeApi, call: &Call, instance: &Instance, power: &Power
     let now = api.now();
     let want = (power.want)(instance);
     let mut tx = api.store.db().begin().await?;
+    if instance.task_state.is_some() {
+        // a hard reboot takes the place of what the server was busy with; undone, if it stands otherwise now
+        platform_engine::supersede(&mut tx, now, &instance.uuid).await?;
+    }
     if !instance_begin(&mut tx, instance, power.task_state, now).await? {
         return Ok(false);
-    }
-    if instance.task_state.is_some() {
-        // a hard reboot takes the place of what the server was busy with
-        platform_engine::supersede(&mut tx, now, &instance.uuid).await?;
     }
     let action_id = action_begin(&mut tx, now, action(call, instance, power.action)).await?;
     let data = work::Power {
@@ -174,20 +173,13 @@ async fn write(api: &ComputeApi, call: &Call, instance: &Instance, power: &Power
         request_id: Some(call.cx.request_id.clone()),
         step: work::first::POWER,
         data: json!(data),
-        deadline: now.plus(POWER_DEADLINE + grace(&want)),
+        deadline: now.plus(POWER_DEADLINE + want.grace()),
     };
     let operation = platform_engine::enqueue(&mut tx, now, operation).await?;
     let what = format!("{}.accepted", power.action);
     platform_engine::record(&mut tx, &instance.uuid, Some(operation), now, &what, &asked_by(call)).await?;
     tx.commit().await?;
     Ok(true)
-}
-
-fn grace(want: &Want) -> Duration {
-    match want {
-        Want::Stop { grace_secs } | Want::Reboot { grace_secs, .. } => Duration::from_secs((*grace_secs).into()),
-        _ => Duration::ZERO,
-    }
 }
 
 fn stop_grace_secs(instance: &Instance) -> u32 {

@@ -33,11 +33,8 @@ async fn reset(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
 async fn write(api: &ComputeApi, call: &Call, instance: &Instance, to: &str) -> Result<(), DbError> {
     let now = api.now();
     let mut tx = api.store.db().begin().await?;
+    platform_engine::supersede_but(&mut tx, now, &instance.uuid, work::DELETE).await?;
     instance_reset(&mut tx, instance.id(), to, now).await?;
-    let running = platform_engine::running_for(&mut tx, &instance.uuid).await?;
-    if !running.is_empty() && running.iter().all(|(_, kind, _)| kind != work::DELETE) {
-        platform_engine::supersede(&mut tx, now, &instance.uuid).await?;
-    }
     let id = action_begin(&mut tx, now, action(call, instance, "resetState")).await?;
     action_end(&mut tx, now, id, None).await?;
     let detail = format!("set to {to}, {}", asked_by(call));

@@ -3,13 +3,15 @@
 //!
 //! ```text
 //! schedule ──claimed──▶ await_host ──report: done──▶ (active)
-//!    ▲   └─no host─▶ (error, with the reasons)  │
-//!    └── failed_on_host ◀── report: failed ─────┘        too many hosts, or nobody else would do better ─▶ (error)
+//!    ▲   └─no host─▶ (error, with the reasons)  ├──silent─▶ (error; it may still be at it, so its claim stays)
+//!    └── failed_on_host ◀── report: failed ─────┘
+//!              └── too many hosts, or no other would do better ─▶ (error)
 //! ```
 
 use super::{About, Build, Waiting, data, instance_id};
 use crate::Conductor;
 use crate::schedule::{Choice, NoHost};
+use crate::wishes;
 use async_trait::async_trait;
 use base::{InstanceId, OperationId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
@@ -17,9 +19,9 @@ use compute_model::work;
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end, event_add};
 use compute_store::instances::{Instance, instance_place};
-use compute_store::{assignments, instance_moves};
+use compute_store::{assignments, instance_moves, neighbours};
 use platform_db::{DbError, Tx};
-use platform_engine::{Flow, Next, Operation, Step, StepError, record, resume};
+use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -53,7 +55,8 @@ impl Flow for Build {
     async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);
         let work: work::Build = data(&op.data).unwrap_or_default();
-        Ok(self.fail(id, work.action_id, "The server could not be built in time.".into(), String::new()))
+        let details = format!("it stood at {}", op.step);
+        Ok(self.fail(id, work.action_id, "The server could not be built in time.".into(), details, None))
     }
 }
 
@@ -65,24 +68,23 @@ impl Build {
         server: &Instance,
         work: work::Build,
     ) -> Result<Step, StepError> {
-        if server.host.is_some() {
-            // placed by a worker that died before it could say so: the host has its assignment
-            return Ok(self.await_placed(op));
-        }
         let choices = match self.0.choose(server, &work.failed).await? {
             Ok(choices) => choices,
-            Err(NoHost { message, details }) => return Ok(self.fail(id, work.action_id, message, details)),
+            Err(no) if no.some_are_silent && self.0.is_still_hearing() => return Err(StepError::Retry(no.message)),
+            Err(NoHost { message, details, .. }) => return Ok(self.fail(id, work.action_id, message, details, None)),
         };
         let now = self.0.now();
         let until = now.plus(self.0.settings.build_timeout).min(op.deadline);
         let (operation, conductor, project, user) =
             (op.id, self.0.clone(), server.project_id.clone(), server.user_id.clone());
+        let group = server.server_group.clone();
         let why = "waiting for its host to build it".to_owned();
         Ok(Step::new(Next::Wait { step: AWAIT, why, until }).effect(move |tx| {
             Box::pin(async move {
                 let consumer = placement::Consumer { id: id.to_string(), project, user, kind: Some("INSTANCE".into()) };
-                let chosen = claim_one(tx, &consumer, choices).await?;
-                let host = base::HostName(chosen.host);
+                let choices = conductor.still_admitted(tx, id, group.as_deref(), choices).await?;
+                let chosen = conductor.claim_one(tx, &consumer, choices).await?;
+                let host = chosen.host;
                 if !instance_place(tx, id, &host, &chosen.node, &chosen.zone, now).await? {
                     return Err(StepError::Changed("the server is no longer to be placed".into()));
                 }
@@ -96,16 +98,12 @@ impl Build {
         }))
     }
 
-    fn await_placed(&self, op: &Operation) -> Step {
-        let until = self.0.now().plus(self.0.settings.build_timeout).min(op.deadline);
-        Step::new(Next::Wait { step: AWAIT, why: "waiting for its host to build it".into(), until })
-    }
-
     /// The time for one host is over. It may still be building, so its claim stays and nobody else may start the guest.
     fn host_is_silent(&self, id: InstanceId, server: &Instance, work: &work::Build) -> Step {
-        let host = server.host.as_deref().unwrap_or("its host");
         let limit = self.0.settings.build_timeout;
-        self.fail(id, work.action_id, format!("Host {host} did not build the server within {limit:?}."), String::new())
+        let details = format!("{} did not answer", server.host.as_deref().unwrap_or("its host"));
+        let message = format!("The server's host did not build it within {limit:?}.");
+        self.fail(id, work.action_id, message, details, server.host.clone())
     }
 
     /// Gives the claim back and looks for another host, if another may do better.
@@ -114,13 +112,13 @@ impl Build {
         let operation = op.id;
         let host = server.host.clone();
         let last = work.failed.last().cloned().unwrap_or_default();
-        let again = op.data["retry"] == true && work.failed.len() < self.0.settings.max_attempts;
+        let again = work.retry && work.failed.len() < self.0.settings.max_attempts;
         let left = Left { conductor: self.0.clone(), id, operation, host: host.unwrap_or_default(), now };
         if again {
             return Step::new(Next::Move(SCHEDULE)).effect(move |tx| Box::pin(left.release(tx)));
         }
         let tried = work.failed.len();
-        let message = if op.data["retry"] == true && tried > 1 {
+        let message = if work.retry && tried > 1 {
             format!("Exceeded maximum number of retries. {tried} hosts tried; the last one said: {}", last.1)
         } else {
             last.1.clone()
@@ -135,12 +133,19 @@ impl Build {
         })
     }
 
-    fn fail(&self, id: InstanceId, action: i64, message: String, details: String) -> Step {
+    /// `message` is for the server's users and names no hosts. `silent`: the host that has let us wait in vain.
+    fn fail(&self, id: InstanceId, action: i64, message: String, details: String, silent: Option<String>) -> Step {
         let now = self.0.now();
         let why = message.clone();
         tracing::warn!(instance = %id, why, details, "server {id} cannot be built: {why}");
-        Step::new(Next::Failed(why))
-            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, action, &message, &details, now).await?) }))
+        Step::new(Next::Failed(why)).effect(move |tx| {
+            Box::pin(async move {
+                if let Some(host) = silent {
+                    host_build_ended(tx, &host, true).await?;
+                }
+                Ok(failed(tx, id, action, &message, &details, now).await?)
+            })
+        })
     }
 }
 
@@ -157,7 +162,7 @@ impl Left {
     async fn release(self, tx: &mut Tx) -> Result<(), StepError> {
         let subject = self.id.to_string();
         let freed = placement::release(tx, &subject).await?;
-        assignments::assignment_drop(tx, self.id).await?;
+        assignments::assignment_withdraw(tx, self.id).await?;
         instance_moves::instance_unplace(tx, self.id, self.now).await?;
         record(tx, &subject, Some(self.operation), self.now, "build.left_host", &self.host).await?;
         self.conductor.touch_on_commit(tx, freed);
@@ -165,21 +170,51 @@ impl Left {
     }
 }
 
-/// Claims the best of the choices that still has room, in the order given.
-async fn claim_one(tx: &mut Tx, consumer: &placement::Consumer, choices: Vec<Choice>) -> Result<Choice, StepError> {
-    for choice in choices {
-        let wanted: Vec<(base::ProviderId, &str, u64)> =
-            choice.wanted.iter().map(|(p, class, n)| (*p, class.as_str(), *n)).collect();
-        match placement::claim(tx, consumer, &wanted, None).await {
-            Ok(()) => return Ok(choice),
-            Err(placement::ClaimError::Db(e)) => return Err(e.into()),
-            Err(placement::ClaimError::ConsumerExists(id)) => {
-                return Err(StepError::Changed(format!("{id} holds a claim already")));
-            }
-            Err(taken) => tracing::debug!(host = choice.host, %taken, "the next host then"),
+impl Conductor {
+    /// The choices that the server's group still allows. It is held from here on: of two members that were scheduled
+    /// at the same moment, the second sees where the first one went.
+    async fn still_admitted(
+        &self,
+        tx: &mut Tx,
+        id: InstanceId,
+        group: Option<&str>,
+        mut choices: Vec<Choice>,
+    ) -> Result<Vec<Choice>, StepError> {
+        let Some(group) = group else { return Ok(choices) };
+        let now = neighbours::group_hold(tx, group, &id.to_string()).await?.and_then(wishes::group);
+        let Some(now) = now.filter(|g| g.is_binding(&self.settings.scheduler)) else { return Ok(choices) };
+        choices.retain(|c| now.admits(&c.host));
+        if choices.is_empty() {
+            return Err(StepError::Changed("other members of its group went there meanwhile".into()));
         }
+        Ok(choices)
     }
-    Err(StepError::Changed("every host chosen was taken by others meanwhile".into()))
+
+    /// Claims the best of the choices that still has room, in the order given.
+    async fn claim_one(
+        &self,
+        tx: &mut Tx,
+        consumer: &placement::Consumer,
+        choices: Vec<Choice>,
+    ) -> Result<Choice, StepError> {
+        for choice in choices {
+            let wanted: Vec<(base::ProviderId, &str, u64)> =
+                choice.wanted.iter().map(|(p, class, n)| (*p, class.as_str(), *n)).collect();
+            match placement::claim(tx, consumer, &wanted, None).await {
+                Ok(()) => return Ok(choice),
+                Err(placement::ClaimError::Db(e)) => return Err(e.into()),
+                Err(placement::ClaimError::ConsumerExists(id)) => {
+                    return Err(StepError::Changed(format!("{id} holds a claim already")));
+                }
+                Err(taken) => {
+                    tracing::debug!(host = %choice.host, %taken, "the next host then");
+                    // seen with room that it has not: the next look must not see the same
+                    self.placement.touched(choice.providers);
+                }
+            }
+        }
+        Err(StepError::Changed("every host chosen was taken by others meanwhile".into()))
+    }
 }
 
 /// The host has answered. `true`: the engine has more to do.
@@ -187,7 +222,7 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
     let mut work: work::Build = data(op.data).unwrap_or_default();
     match about.outcome {
         Outcome::Done { power } => {
-            if !resume(tx, about.now, op.id, AWAIT, None).await? {
+            if !resume(tx, about.now, op.id, AWAIT, Resumed::Done).await? {
                 return Ok(false);
             }
             instance_moves::instance_built(tx, about.instance, *power, about.now).await?;
@@ -199,9 +234,8 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
         }
         Outcome::Failed { message, worth_retrying_elsewhere, .. } => {
             work.failed.push((about.host.to_owned(), message.clone()));
-            let mut next = json!(work);
-            next["retry"] = json!(worth_retrying_elsewhere);
-            if !resume(tx, about.now, op.id, AWAIT, Some((FAILED, &next))).await? {
+            work.retry = *worth_retrying_elsewhere;
+            if !resume(tx, about.now, op.id, AWAIT, Resumed::At(FAILED, &json!(work))).await? {
                 return Ok(false);
             }
             host_build_ended(tx, about.host, true).await?;

@@ -10,7 +10,7 @@ use compute_store::instance_actions::{action_end, event_add};
 use compute_store::instances::Instance;
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
-use platform_engine::{Flow, Next, Operation, Step, StepError, record, resume};
+use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
 
 const AWAIT: &str = "await_host";
 const EVENT: &str = "compute_terminate_instance";
@@ -27,7 +27,7 @@ impl Flow for Delete {
             return Ok(Step::new(Next::Done));
         };
         let Some(host) = server.host.clone() else { return Ok(self.finish(op, id, None)) };
-        if !self.0.view.is_up(&host).await? {
+        if !self.0.is_up(&host).await? {
             tracing::warn!(instance = %id, host, "server {id} is deleted without its host {host}, which is down");
             return Ok(self.finish(op, id, Some(host)));
         }
@@ -37,12 +37,14 @@ impl Flow for Delete {
     async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);
         let server = self.0.store.instance_fetch(id).await?;
-        let host = server.and_then(|i: Instance| i.host).unwrap_or_default();
-        let why = format!("host {host} did not remove the guest in time");
+        let host = server.and_then(|i: Instance| i.host).unwrap_or_else(|| "its host".to_owned());
+        let why = "The server's host did not remove it in time.".to_owned();
         let (now, message) = (self.0.now(), why.clone());
+        let details = format!("{host} did not answer");
+        tracing::warn!(instance = %id, host, "server {id} cannot be deleted: host {host} did not remove the guest in time");
         let action = data::<work::Delete>(&op.data).map(|d| d.action_id);
         Ok(Step::new(Next::Failed(why))
-            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, action, &message, now).await?) })))
+            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, action, &message, &details, now).await?) })))
     }
 }
 
@@ -87,37 +89,40 @@ impl Delete {
 
 /// The host has answered: the guest is removed, or why not.
 pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> Result<Vec<ProviderId>, StepError> {
-    if !resume(tx, about.now, op.id, AWAIT, None).await? {
+    let resumed = match about.outcome {
+        Outcome::Done { .. } => Resumed::Done,
+        Outcome::Failed { message, .. } => Resumed::Failed(message),
+        Outcome::Progress { .. } => return Ok(Vec::new()),
+    };
+    if !resume(tx, about.now, op.id, AWAIT, resumed).await? {
         return Ok(Vec::new());
     }
     let action = data::<work::Delete>(op.data).map(|d| d.action_id);
+    if let Outcome::Failed { message, .. } = about.outcome {
+        let why = format!("The server's host could not remove it: {message}");
+        let details = format!("{}: {message}", about.host);
+        failed(tx, about.instance, action, &why, &details, about.now).await?;
+        return Ok(Vec::new());
+    }
+    assignments::assignment_drop(tx, about.instance).await?;
+    Ok(gone(tx, about.instance, action, Some(about.host), about.now).await?)
+}
+
+/// A host that was down when its server was deleted is back, and has removed the guest, or must try again: nobody else
+/// would ever look for it.
+pub(crate) async fn late(tx: &mut Tx, about: About<'_>) -> Result<(), DbError> {
     match about.outcome {
         Outcome::Done { .. } => {
             assignments::assignment_drop(tx, about.instance).await?;
-            Ok(gone(tx, about.instance, action, Some(about.host), about.now).await?)
+            record(tx, &about.instance.to_string(), None, about.now, "delete.guest_removed", about.host).await
         }
         Outcome::Failed { message, .. } => {
-            let why = format!("host {} could not remove the guest: {message}", about.host);
-            failed(tx, about.instance, action, &why, about.now).await?;
-            Ok(Vec::new())
+            let (instance, host) = (about.instance, about.host);
+            tracing::warn!(%instance, host, message, "the guest of the deleted server {instance} cannot be removed yet");
+            assignments::assignment_again(tx, about.instance).await
         }
-        Outcome::Progress { .. } => Ok(Vec::new()),
+        Outcome::Progress { .. } => Ok(()),
     }
-}
-
-/// A host that was down when its server was deleted has removed the guest now.
-pub(crate) async fn late(
-    tx: &mut Tx,
-    id: InstanceId,
-    outcome: &Outcome,
-    now: Timestamp,
-) -> Result<Vec<ProviderId>, DbError> {
-    let deleted = compute_store::instances::instance_get(tx, id).await?.is_none_or(|i| i.deleted_at.is_some());
-    if deleted && matches!(outcome, Outcome::Done { .. }) {
-        assignments::assignment_drop(tx, id).await?;
-        record(tx, &id.to_string(), None, now, "delete.guest_removed", "its host is back").await?;
-    }
-    Ok(Vec::new())
 }
 
 async fn gone(
@@ -137,12 +142,19 @@ async fn gone(
     Ok(freed)
 }
 
-async fn failed(tx: &mut Tx, id: InstanceId, action: Option<i64>, why: &str, now: Timestamp) -> Result<(), DbError> {
+async fn failed(
+    tx: &mut Tx,
+    id: InstanceId,
+    action: Option<i64>,
+    why: &str,
+    details: &str,
+    now: Timestamp,
+) -> Result<(), DbError> {
     instance_moves::instance_settled(tx, id, "error", None, now).await?;
-    instance_moves::instance_fault(tx, id, 500, why, "", now).await?;
+    instance_moves::instance_fault(tx, id, 500, why, details, now).await?;
     if let Some(action) = action {
         event_add(tx, action, EVENT, None, now, Some((now, Some(why)))).await?;
         action_end(tx, now, action, Some("Error")).await?;
     }
-    record(tx, &id.to_string(), None, now, "delete.failed", why).await
+    record(tx, &id.to_string(), None, now, "delete.failed", details).await
 }

@@ -4,13 +4,15 @@ use super::{About, Power, Waiting, data, instance_id};
 use async_trait::async_trait;
 use base::{InstanceId, Timestamp};
 use compute_model::assignment::Outcome;
+use compute_model::states::PowerState;
 use compute_model::work;
 use compute_store::instance_actions::{action_end, event_add};
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
-use platform_engine::{Flow, Next, Operation, Step, StepError, record, resume};
+use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
 
 const AWAIT: &str = "await_host";
+const SILENT: &str = "The server's host did not answer in time.";
 
 #[async_trait]
 impl Flow for Power {
@@ -24,15 +26,15 @@ impl Flow for Power {
         let (Some(server), Some(power)) = (server, data::<work::Power>(&op.data)) else {
             return Ok(Step::new(Next::Done));
         };
-        let Some(host) = server.host else { return Ok(self.fail(id, power, "the server has no host".into())) };
+        let Some(host) = server.host else { return Ok(self.fail(id, power, "The server has no host.", String::new())) };
         if op.step == AWAIT {
-            return Ok(self.fail(id, power, format!("host {host} did not answer in time")));
+            return Ok(self.fail(id, power, SILENT, format!("{host} did not answer")));
         }
-        if !self.0.view.is_up(&host).await? {
-            return Ok(self.fail(id, power, format!("host {host} is down")));
+        if !self.0.is_up(&host).await? {
+            return Ok(self.fail(id, power, "The server's host is down.", format!("{host} is down")));
         }
         let now = self.0.now();
-        let until = now.plus(self.0.settings.action_timeout).min(op.deadline);
+        let until = now.plus(self.0.settings.action_timeout + power.want.grace()).min(op.deadline);
         let operation = op.id;
         let conductor = self.0.clone();
         let why = format!("waiting for host {host}: {}", power.event);
@@ -49,36 +51,45 @@ impl Flow for Power {
     async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);
         match data::<work::Power>(&op.data) {
-            Some(power) => Ok(self.fail(id, power, "its host did not answer in time".into())),
+            Some(power) => Ok(self.fail(id, power, SILENT, format!("it stood at {}", op.step))),
             None => Ok(Step::new(Next::Failed("unreadable data".into()))),
         }
     }
 }
 
 impl Power {
-    fn fail(&self, id: InstanceId, power: work::Power, why: String) -> Step {
+    fn fail(&self, id: InstanceId, power: work::Power, message: &'static str, details: String) -> Step {
         let now = self.0.now();
-        let message = why.clone();
-        Step::new(Next::Failed(why))
-            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, None, &power, &message, now).await?) }))
+        Step::new(Next::Failed(message.into()))
+            .effect(move |tx| Box::pin(async move { Ok(failed(tx, id, None, &power, message, &details, now).await?) }))
     }
 }
 
 /// The host has answered.
 pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> Result<(), StepError> {
-    if !resume(tx, about.now, op.id, AWAIT, None).await? {
+    let resumed = match about.outcome {
+        Outcome::Done { .. } => Resumed::Done,
+        Outcome::Failed { message, .. } => Resumed::Failed(message),
+        Outcome::Progress { .. } => return Ok(()),
+    };
+    if !resume(tx, about.now, op.id, AWAIT, resumed).await? {
         return Ok(());
     }
     let Some(power) = data::<work::Power>(op.data) else { return Ok(()) };
+    let (id, now) = (about.instance, about.now);
     match about.outcome {
-        Outcome::Done { power: now_power } => {
-            instance_moves::instance_settled(tx, about.instance, &power.done, Some(*now_power), about.now).await?;
-            event_add(tx, power.action_id, &power.event, Some(about.host), about.now, Some((about.now, None))).await?;
-            action_end(tx, about.now, power.action_id, None).await?;
-            record(tx, &about.instance.to_string(), None, about.now, "power.done", &power.event).await?;
+        Outcome::Done { power: seen } => {
+            instance_moves::instance_settled(tx, id, &power.done, Some(*seen), now).await?;
+            event_add(tx, power.action_id, &power.event, Some(about.host), now, Some((now, None))).await?;
+            action_end(tx, now, power.action_id, None).await?;
+            record(tx, &id.to_string(), None, now, "power.done", &power.event).await?;
         }
-        Outcome::Failed { message, .. } => {
-            failed(tx, about.instance, Some(about.host), &power, message, about.now).await?;
+        Outcome::Failed { message, power: seen, .. } => {
+            failed(tx, id, Some(about.host), &power, message, &format!("{}: {message}", about.host), now).await?;
+            // what was asked for has failed, and the guest may still not be as it was; none: its host cannot say
+            if *seen != PowerState::NoState {
+                instance_moves::instance_power_noticed(tx, id, about.host, *seen, now).await?;
+            }
         }
         Outcome::Progress { .. } => {}
     }
@@ -91,11 +102,12 @@ async fn failed(
     host: Option<&str>,
     power: &work::Power,
     why: &str,
+    details: &str,
     now: Timestamp,
 ) -> Result<(), DbError> {
     instance_moves::instance_settled(tx, id, &power.failed, None, now).await?;
-    instance_moves::instance_fault(tx, id, 500, why, "", now).await?;
+    instance_moves::instance_fault(tx, id, 500, why, details, now).await?;
     event_add(tx, power.action_id, &power.event, host, now, Some((now, Some(why)))).await?;
     action_end(tx, now, power.action_id, Some("Error")).await?;
-    record(tx, &id.to_string(), None, now, "power.failed", why).await
+    record(tx, &id.to_string(), None, now, "power.failed", details).await
 }

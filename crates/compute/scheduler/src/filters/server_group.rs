@@ -9,11 +9,10 @@ fn group<'a>(request: &'a Request<'_>, policy: GroupPolicy) -> Option<&'a Group>
 /// A host that runs the server already passes: where it is cannot be what forbids it.
 pub(super) fn anti_affinity(h: &HostState, request: &Request<'_>, _: &Config) -> bool {
     let Some(group) = group(request, GroupPolicy::AntiAffinity) else { return true };
-    request.current_host == Some(&h.host.host) || group.members_on(&h.host.host) < group.max_server_per_host
+    request.current_host == Some(&h.host.host) || group.admits(&h.host.host)
 }
 
-/// A group that is nowhere yet may begin anywhere.
 pub(super) fn affinity(h: &HostState, request: &Request<'_>, _: &Config) -> bool {
     let Some(group) = group(request, GroupPolicy::Affinity) else { return true };
-    group.members.values().all(|n| *n == 0) || group.members_on(&h.host.host) > 0
+    group.admits(&h.host.host)
 }

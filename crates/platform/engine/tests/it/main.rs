@@ -6,7 +6,8 @@ use platform_bus::{Bus, LocalBus};
 use platform_db::testing::on_each_engine;
 use platform_db::{Db, args};
 use platform_engine::{
-    Engine, EngineSettings, Flow, NewOperation, Next, Operation, Step, StepError, WAKE, enqueue, resume, supersede,
+    Engine, EngineSettings, Flow, NewOperation, Next, Operation, Resumed, Step, StepError, WAKE, enqueue, hold_running,
+    purge, resume, supersede,
 };
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -228,7 +229,7 @@ async fn a_waiting_operation_is_resumed_once_and_only_where_it_waits() {
         let data = json!({});
         for (at, wanted) in [("elsewhere", false), ("waiting", true), ("waiting", false)] {
             let mut tx = db.begin().await.unwrap();
-            let done = resume(&mut tx, SystemClock.now(), &id, at, Some(("reported", &data))).await.unwrap();
+            let done = resume(&mut tx, SystemClock.now(), &id, at, Resumed::At("reported", &data)).await.unwrap();
             tx.commit().await.unwrap();
             assert_eq!(done, wanted, "{at}");
         }
@@ -268,6 +269,45 @@ async fn what_is_superseded_is_never_run_again() {
         b.until_state(&id, "done").await;
         assert_eq!(flow.asked.lock().unwrap().len(), 1);
         b.stop.send_replace(true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_answer_ends_is_over_as_it_says() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        for (resumed, state, why) in [(Resumed::Done, "done", None), (Resumed::Failed("no"), "failed", Some("no"))] {
+            let id = b.enqueue(later(SOON)).await;
+            let mut tx = db.begin().await.unwrap();
+            assert_eq!(hold_running(&mut tx, &id).await.unwrap(), Some(("test.flow".into(), json!({}))));
+            assert!(resume(&mut tx, SystemClock.now(), &id, "one", resumed).await.unwrap());
+            assert_eq!(hold_running(&mut tx, &id).await.unwrap(), None);
+            tx.commit().await.unwrap();
+            let row: (String, Option<String>) =
+                db.fetch_one("SELECT state, waiting_for FROM operations WHERE id = $1", args![&id]).await.unwrap();
+            assert_eq!((row.0.as_str(), row.1.as_deref()), (state, why));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_what_has_long_ended_is_forgotten_and_not_all_at_once() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let running = b.enqueue(later(SOON)).await;
+        for _ in 0..3 {
+            let id = b.enqueue(later(SOON)).await;
+            let mut tx = db.begin().await.unwrap();
+            assert!(resume(&mut tx, Timestamp(1000), &id, "one", Resumed::Done).await.unwrap());
+            tx.commit().await.unwrap();
+        }
+        assert_eq!(purge(&db, Timestamp(1000), 2).await.unwrap(), 0);
+        assert_eq!(purge(&db, Timestamp(1001), 2).await.unwrap(), 2);
+        assert_eq!(purge(&db, later(SOON), 2).await.unwrap(), 1);
+        assert_eq!(purge(&db, later(SOON), 2).await.unwrap(), 0);
+        b.until_state(&running, "running").await;
     })
     .await;
 }

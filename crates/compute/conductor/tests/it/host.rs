@@ -1,0 +1,127 @@
+//! A compute host as the conductor sees it: messages on the bus.
+
+use base::{HostName, InstanceId, Mib};
+use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, subject};
+use compute_model::driver::HostFacts;
+use compute_model::states::PowerState;
+use platform_bus::{Bus, LocalBus, call};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) name: HostName,
+    bus: LocalBus,
+}
+
+/// Answers until it is dropped.
+pub(crate) struct Obeying(JoinHandle<()>);
+
+impl Drop for Obeying {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(crate) fn done(power: PowerState) -> Outcome {
+    Outcome::Done { power }
+}
+
+pub(crate) fn failed(message: &str, worth_retrying_elsewhere: bool, power: PowerState) -> Outcome {
+    Outcome::Failed { message: message.to_owned(), worth_retrying_elsewhere, power }
+}
+
+pub(crate) fn running() -> Outcome {
+    done(PowerState::Running)
+}
+
+impl Host {
+    /// With so many processors, and memory enough.
+    pub(crate) async fn register(bus: &LocalBus, name: &str, vcpus: u32) -> Self {
+        let host = Self { name: name.into(), bus: bus.clone() };
+        let facts = HostFacts {
+            hypervisor_hostname: format!("{name}.example"),
+            hypervisor_type: "fake".into(),
+            hypervisor_version: 1000,
+            host_ip: "127.0.0.1".into(),
+            vcpus,
+            ram: Mib(1 << 20),
+            disk_gib: 1000,
+            cpu_info: serde_json::json!({"arch": "x86_64"}),
+            traits: Vec::new(),
+            booted_at: None,
+        };
+        let hosts = vec![(host.name.clone(), facts)];
+        let _registered: Registered = call(bus, subject::REGISTER, &Register { hosts }, LIMIT).await.unwrap();
+        host
+    }
+
+    pub(crate) async fn fetch(&self) -> Vec<Assignment> {
+        self.ask(false).await.assignments
+    }
+
+    pub(crate) async fn ask(&self, all: bool) -> Fetched {
+        let q = Fetch { hosts: vec![self.name.clone()], all };
+        call(&self.bus, subject::FETCH, &q, LIMIT).await.unwrap()
+    }
+
+    /// The next thing to do, waited for.
+    pub(crate) async fn next(&self) -> Assignment {
+        let asking = async {
+            loop {
+                if let Some(a) = self.fetch().await.pop() {
+                    return a;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, asking).await.unwrap_or_else(|_| panic!("{} has nothing to do", self.name))
+    }
+
+    /// Whether the report was accepted.
+    pub(crate) async fn report(&self, instance: InstanceId, generation: Option<u64>, outcome: Outcome) -> bool {
+        let r = Report { host: self.name.clone(), instance, generation, outcome };
+        let Reported { accepted } = call(&self.bus, subject::REPORT, &r, LIMIT).await.unwrap();
+        accepted
+    }
+
+    pub(crate) async fn answer(&self, a: &Assignment, outcome: Outcome) -> bool {
+        self.report(a.instance, Some(a.generation), outcome).await
+    }
+
+    /// Does all it is given, once: what comes of it is what `script` says.
+    pub(crate) fn obey(&self, script: impl Fn(&Assignment) -> Outcome + Send + Sync + 'static) -> Obeying {
+        let host = self.clone();
+        Obeying(tokio::spawn(async move {
+            let woken = Arc::new(Notify::new());
+            let wake = woken.clone();
+            let _hints = host.bus.listen(&subject::wake(host.name.as_str()), Arc::new(move || wake.notify_one()));
+            let mut seen = HashSet::new();
+            loop {
+                for a in host.fetch().await {
+                    if seen.insert((a.instance, a.generation)) {
+                        host.answer(&a, script(&a)).await;
+                    }
+                }
+                let _looks_anyway = tokio::time::timeout(Duration::from_millis(50), woken.notified()).await;
+            }
+        }))
+    }
+
+    /// Does all of it well.
+    pub(crate) fn obey_well(&self) -> Obeying {
+        self.obey(|a| {
+            use compute_model::assignment::Want;
+            done(match a.want {
+                Want::Destroy => PowerState::NoState,
+                Want::Stop { .. } => PowerState::Shutdown,
+                _ => PowerState::Running,
+            })
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Power actions, and power that changes by itself.
+
+use crate::delete::active;
+use crate::host::{done, failed};
+use crate::world::{World, fault, settings};
+use compute_conductor::ConductorSettings;
+use compute_model::assignment::Want;
+use compute_model::states::PowerState;
+use platform_db::testing::on_each_engine;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_server_is_stopped() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = active(&w, &a).await;
+        w.stop(id).await;
+        let job = a.next().await;
+        assert_eq!(job.want, Want::Stop { grace_secs: 0 });
+        assert!(a.answer(&job, done(PowerState::Shutdown)).await);
+        assert!(a.answer(&job, done(PowerState::Shutdown)).await, "a repetition is as good as the first");
+        let server = w.settled(id, "stopped").await;
+        assert_eq!((server.power_state, server.fault), (PowerState::Shutdown as i64, None));
+        assert_eq!(w.operation_states(id).await, ["done", "done"]);
+        let (finished, message, events) = w.newest_action(id).await;
+        assert!(finished && message.is_none());
+        assert_eq!(events.len(), 1, "the repetition changed nothing");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_that_fails_leaves_the_server_as_it_was() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = active(&w, &a).await;
+        w.stop(id).await;
+        let job = a.next().await;
+        assert!(a.answer(&job, failed("stuck", true, PowerState::Running)).await);
+        let server = w.settled(id, "active").await;
+        assert_eq!(fault(&server), ("stuck".to_owned(), "a: stuck".to_owned()));
+        assert_eq!(w.operation_states(id).await, ["done", "failed"]);
+        let (finished, message, events) = w.newest_action(id).await;
+        assert!(finished);
+        assert_eq!((message.as_deref(), events[0].details.as_deref()), (Some("Error"), Some("stuck")));
+        // it failed in such a way that the guest is off: that is what is shown
+        w.stop(id).await;
+        let job = a.next().await;
+        assert!(a.answer(&job, failed("crashed", true, PowerState::Shutdown)).await);
+        w.settled(id, "stopped").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_that_says_nothing_fails_the_action_and_is_believed_later() {
+    on_each_engine(|db| async move {
+        let w = World::with(&db, ConductorSettings { action_timeout: Duration::from_millis(200), ..settings() });
+        let a = w.host("a").await;
+        let id = active(&w, &a).await;
+        w.stop(id).await;
+        w.until("the action's end", async || w.newest_action(id).await.0.then_some(())).await;
+        let server = w.settled(id, "active").await;
+        let told = ("The server's host did not answer in time.".to_owned(), "a did not answer".to_owned());
+        assert_eq!(fault(&server), told);
+        let job = a.next().await;
+        assert!(a.answer(&job, done(PowerState::Shutdown)).await);
+        w.settled(id, "stopped").await;
+        assert_eq!(w.operation_states(id).await, ["done", "failed"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_down_fails_the_action_at_once() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = active(&w, &a).await;
+        w.force_down("a", true).await;
+        w.stop(id).await;
+        w.until("the action's end", async || w.newest_action(id).await.0.then_some(())).await;
+        let server = w.settled(id, "active").await;
+        assert_eq!(fault(&server), ("The server's host is down.".to_owned(), "a is down".to_owned()));
+        assert!(a.fetch().await.is_empty(), "it must not stop the guest when it is back");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn power_that_changes_by_itself_is_written_down_unless_something_else_is_going_on() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let (a, b) = (w.host("a").await, w.host("b").await);
+        let id = w.create(crate::world::Server { host: Some("a".into()), ..Default::default() }).await;
+        let job = a.next().await;
+        assert!(a.report(id, None, done(PowerState::Shutdown)).await);
+        assert_eq!(w.server(id).await.vm_state, "building");
+        assert!(a.answer(&job, crate::host::running()).await);
+        assert!(b.report(id, None, done(PowerState::Shutdown)).await);
+        assert_eq!(w.server(id).await.vm_state, "active", "that is not its host");
+        assert!(a.report(id, None, done(PowerState::Shutdown)).await);
+        let server = w.server(id).await;
+        assert_eq!((server.vm_state.as_str(), server.power_state), ("stopped", PowerState::Shutdown as i64));
+        assert_eq!(w.count("SELECT COUNT(*) FROM events WHERE what = 'power.noticed'").await, 1);
+    })
+    .await;
+}

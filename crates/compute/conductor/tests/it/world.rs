@@ -1,0 +1,320 @@
+//! A cloud of one database, a bus, and any number of conductors.
+
+use crate::host::Host;
+use base::{Clock, InstanceId, ProjectId, RequestId, SystemClock, UserId};
+use compute_conductor::{Conductor, ConductorSettings};
+use compute_model::assignment::Want;
+use compute_model::quota::Amounts;
+use compute_model::work;
+use compute_store::Store;
+use compute_store::instance_actions::{InstanceActionEvent, NewAction, action_begin};
+use compute_store::instance_changes::{instance_begin, instance_begin_delete};
+use compute_store::instances::{Instance, instances_insert};
+use compute_store::quotas::usage_claim;
+use compute_store::server_groups::{NewServerGroup, group_add};
+use placement::Placement;
+use platform_bus::{Bus, LocalBus, Subscription};
+use platform_db::{Db, Tx, args};
+use platform_engine::{Engine, EngineSettings, NewOperation, WAKE};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+pub(crate) const PROJECT: &str = "p";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct World {
+    pub(crate) db: Db,
+    pub(crate) store: Store,
+    pub(crate) bus: LocalBus,
+    stop: watch::Sender<bool>,
+    _subscriptions: Vec<Subscription>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// No timeout of these passes in a test that does not want it.
+pub(crate) fn settings() -> ConductorSettings {
+    ConductorSettings { cpu_allocation_ratio: 1.0, ..ConductorSettings::default() }
+}
+
+/// A server of one processor and 512 MiB.
+#[derive(Clone, Default)]
+pub(crate) struct Server {
+    pub(crate) group: Option<String>,
+    pub(crate) zone: Option<String>,
+    pub(crate) host: Option<String>,
+}
+
+impl World {
+    pub(crate) fn new(db: &Db) -> Self {
+        Self::with(db, settings())
+    }
+
+    pub(crate) fn with(db: &Db, settings: ConductorSettings) -> Self {
+        let mut world = Self {
+            db: db.clone(),
+            store: Store::new(db.clone(), Arc::new(SystemClock)),
+            bus: LocalBus::default(),
+            stop: watch::Sender::new(false),
+            _subscriptions: Vec::new(),
+        };
+        world.add_conductor(settings);
+        world
+    }
+
+    /// A conductor with its own engine and its own view of the hosts.
+    pub(crate) fn add_conductor(&mut self, settings: ConductorSettings) {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bus: Arc<dyn Bus> = Arc::new(self.bus.clone());
+        let placement = Placement::new(self.db.clone());
+        let conductor = Conductor::new(self.store.clone(), placement, bus.clone(), clock.clone(), settings);
+        self._subscriptions.extend(conductor.serve());
+        let engine = EngineSettings {
+            owner: InstanceId::random().to_string(),
+            lease: Duration::from_secs(10),
+            interval: Duration::from_millis(20),
+            concurrency: 16,
+        };
+        let engine = Engine::new(self.db.clone(), bus, clock, engine, conductor.flows());
+        tokio::spawn(engine.run(self.stop.subscribe()));
+    }
+
+    pub(crate) async fn host(&self, name: &str) -> Host {
+        Host::register(&self.bus, name, 16).await
+    }
+
+    /// Takes a request for one server, as the API does.
+    pub(crate) async fn create(&self, server: Server) -> InstanceId {
+        let id = self.create_quietly(server).await;
+        self.bus.hint(WAKE);
+        id
+    }
+
+    pub(crate) async fn create_quietly(&self, server: Server) -> InstanceId {
+        let (id, now) = (InstanceId::random(), SystemClock.now());
+        let row = self.row(id, server);
+        let mut tx = self.db.begin().await.unwrap();
+        let any = Amounts { instances: -1, cores: -1, ram: -1 };
+        usage_claim(&mut tx, PROJECT, Amounts::of_server(1, 512), any).await.unwrap();
+        instances_insert(&mut tx, vec![row]).await.unwrap();
+        let action_id = action(&mut tx, id, "create").await;
+        let data = json!(work::Build { action_id, ..work::Build::default() });
+        self.enqueue(&mut tx, id, work::BUILD, work::first::BUILD, data).await;
+        tx.commit().await.unwrap();
+        assert!(now <= SystemClock.now());
+        id
+    }
+
+    pub(crate) async fn delete(&self, id: InstanceId) {
+        let now = SystemClock.now();
+        let mut tx = self.db.begin().await.unwrap();
+        platform_engine::supersede(&mut tx, now, &id.to_string()).await.unwrap();
+        assert!(instance_begin_delete(&mut tx, id, now).await.unwrap());
+        let action_id = action(&mut tx, id, "delete").await;
+        self.enqueue(&mut tx, id, work::DELETE, work::first::DELETE, json!(work::Delete { action_id })).await;
+        tx.commit().await.unwrap();
+        self.bus.hint(WAKE);
+    }
+
+    /// Stops the server.
+    pub(crate) async fn stop(&self, id: InstanceId) {
+        let server = self.server(id).await;
+        let mut tx = self.db.begin().await.unwrap();
+        assert!(instance_begin(&mut tx, &server, "powering-off", SystemClock.now()).await.unwrap());
+        let data = work::Power {
+            action_id: action(&mut tx, id, "stop").await,
+            event: "compute_stop_instance".into(),
+            want: Want::Stop { grace_secs: 0 },
+            done: "stopped".into(),
+            failed: server.vm_state.clone(),
+        };
+        self.enqueue(&mut tx, id, work::POWER, work::first::POWER, json!(data)).await;
+        tx.commit().await.unwrap();
+        self.bus.hint(WAKE);
+    }
+
+    async fn enqueue(&self, tx: &mut Tx, id: InstanceId, kind: &'static str, step: &'static str, data: Value) {
+        let now = SystemClock.now();
+        let operation = NewOperation {
+            kind,
+            subject: id.to_string(),
+            project_id: Some(ProjectId(PROJECT.into())),
+            request_id: None,
+            step,
+            data,
+            deadline: now.plus(Duration::from_secs(300)),
+        };
+        platform_engine::enqueue(tx, now, operation).await.unwrap();
+    }
+
+    pub(crate) async fn group(&self, policy: &str, rules: &BTreeMap<String, i64>) -> String {
+        let (project, user) = (ProjectId(PROJECT.into()), UserId("u".into()));
+        let group = NewServerGroup { project_id: &project, user_id: &user, name: "g", policy, rules };
+        let mut tx = self.db.begin().await.unwrap();
+        let group = group_add(&mut tx, SystemClock.now(), &group, -1).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        group.uuid
+    }
+
+    pub(crate) async fn server(&self, id: InstanceId) -> Instance {
+        self.store.instance_fetch(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until the server is nobody's business any more and stands at `vm_state`.
+    pub(crate) async fn settled(&self, id: InstanceId, vm_state: &str) -> Instance {
+        self.until(&format!("{id} to be {vm_state}"), async || {
+            let s = self.server(id).await;
+            (s.vm_state == vm_state && s.task_state.is_none()).then_some(s)
+        })
+        .await
+    }
+
+    /// Waits until `look` sees something.
+    pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                if let Some(seen) = look().await {
+                    return seen;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(seen) => seen,
+            Err(_) => panic!("waited in vain for {what}; operations: {:#?}", self.operations().await),
+        }
+    }
+
+    async fn operations(&self) -> Vec<(String, String, String, Option<String>)> {
+        let sql = "SELECT kind, step, state, waiting_for FROM operations WHERE state = 'running' LIMIT 10";
+        self.db.fetch_all(sql, args![]).await.unwrap()
+    }
+
+    /// States of all operations about a server, oldest first.
+    pub(crate) async fn operation_states(&self, id: InstanceId) -> Vec<String> {
+        let sql = "SELECT state FROM operations WHERE subject = $1 ORDER BY created_at";
+        let rows: Vec<(String,)> = self.db.fetch_all(sql, args![id]).await.unwrap();
+        rows.into_iter().map(|(s,)| s).collect()
+    }
+
+    /// The newest action: is it finished, its message, and its events with the oldest first.
+    pub(crate) async fn newest_action(&self, id: InstanceId) -> (bool, Option<String>, Vec<InstanceActionEvent>) {
+        let action = self.store.actions_list(id).await.unwrap().remove(0);
+        let mut events = self.store.action_events(action.id).await.unwrap();
+        events.sort_by_key(|e| e.id);
+        (action.finished_at.is_some(), action.message, events)
+    }
+
+    /// Processors claimed on each host that has some claimed.
+    pub(crate) async fn claimed(&self) -> BTreeMap<String, i64> {
+        let sql = "SELECT h.host, i.used FROM inventories i JOIN hypervisors h ON h.uuid = i.provider_id
+                   WHERE i.resource_class = 'VCPU' AND i.used > 0";
+        let rows: Vec<(String, i64)> = self.db.fetch_all(sql, args![]).await.unwrap();
+        rows.into_iter().collect()
+    }
+
+    pub(crate) async fn quota(&self) -> Amounts {
+        self.store.quota_usage(PROJECT).await.unwrap()
+    }
+
+    pub(crate) async fn failed_builds(&self, host: &str) -> i64 {
+        self.store.host_find(host).await.unwrap().unwrap().failed_builds
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        let (n,): (i64,) = self.db.fetch_one(sql, args![]).await.unwrap();
+        n
+    }
+
+    pub(crate) async fn force_down(&self, host: &str, down: bool) {
+        self.change("UPDATE compute_services SET forced_down = $2 WHERE host = $1", host, down).await;
+    }
+
+    pub(crate) async fn disable(&self, host: &str) {
+        let sql = "UPDATE compute_services SET disabled = $2, disabled_reason = 'new disks' WHERE host = $1";
+        self.change(sql, host, true).await;
+    }
+
+    async fn change(&self, sql: &'static str, host: &str, value: bool) {
+        let mut tx = self.db.begin().await.unwrap();
+        assert_eq!(tx.execute(sql, args![host, value]).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+    }
+
+    fn row(&self, id: InstanceId, server: Server) -> Instance {
+        let flavor = json!({"flavor_id": "f", "name": "m1.f", "vcpus": 1, "ram": 512, "root_disk": 0,
+                            "ephemeral_disk": 0, "swap": 0});
+        let now = SystemClock.now();
+        Instance {
+            uuid: id.to_string(),
+            project_id: PROJECT.into(),
+            user_id: "u".into(),
+            name: "s".into(),
+            description: None,
+            hostname: "s".into(),
+            host: None,
+            node: None,
+            vm_state: "building".into(),
+            task_state: Some("scheduling".into()),
+            power_state: 0,
+            progress: 0,
+            vcpus: 1,
+            ram_mib: 512,
+            disk_gib: 0,
+            flavor_id: "f".into(),
+            flavor: flavor.to_string(),
+            image: None,
+            image_id: None,
+            key_name: None,
+            keypair: None,
+            user_data: None,
+            metadata: "{}".into(),
+            system_metadata: "{}".into(),
+            tags: "[]".into(),
+            files: "[]".into(),
+            config_drive: false,
+            admin_pass: None,
+            availability_zone: None,
+            pinned_availability_zone: server.zone,
+            requested_host: server.host,
+            requested_node: None,
+            scheduler_hints: "{}".into(),
+            server_group: server.group,
+            launch_index: 0,
+            reservation_id: "r-1".into(),
+            root_device_name: None,
+            access_ip_v4: None,
+            access_ip_v6: None,
+            disk_config: "MANUAL".into(),
+            trusted_certificates: None,
+            locked_by: None,
+            locked_reason: None,
+            fault: None,
+            created_at: now.0,
+            updated_at: now.0,
+            launched_at: None,
+            terminated_at: None,
+            deleted_at: None,
+        }
+    }
+}
+
+async fn action(tx: &mut Tx, id: InstanceId, action: &str) -> i64 {
+    let (project_id, user_id, request_id) = (ProjectId(PROJECT.into()), UserId("u".into()), RequestId::fresh());
+    let new = NewAction { instance: id, action, request_id: &request_id, project_id: &project_id, user_id: &user_id };
+    action_begin(tx, SystemClock.now(), new).await.unwrap()
+}
+
+/// A server's fault.
+pub(crate) fn fault(server: &Instance) -> (String, String) {
+    let fault: Value = serde_json::from_str(server.fault.as_deref().expect("a fault")).unwrap();
+    let text = |key: &str| fault[key].as_str().unwrap().to_owned();
+    (text("message"), text("details"))
+}
