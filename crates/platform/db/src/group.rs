@@ -251,17 +251,24 @@ async fn one_turn(
         return Err((Some(c), e.to_string()));
     }
     let started = Instant::now();
-    let (back, returned) = oneshot::channel();
+    let (back, mut returned) = oneshot::channel();
     let turn = Turn { connection: Some(c), back: Some(back) };
     if let Err(turn) = waiting.go.send(turn) {
         drop(turn); // the writer gave up waiting: its drop sends the connection back
     }
-    let Ok(Back { connection: mut c, commit }) = returned.await else {
+    let back = match tokio::time::timeout(SLOW_TURN, &mut returned).await {
+        Ok(back) => back,
+        Err(_) => {
+            // said while it lasts: it may never end
+            tracing::warn!("a transaction is holding up all writers");
+            let back = returned.await;
+            tracing::warn!(took = ?started.elapsed(), "a transaction has held up all writers");
+            back
+        }
+    };
+    let Ok(Back { connection: mut c, commit }) = back else {
         return Err((None, "a writer lost the connection".into()));
     };
-    if started.elapsed() > SLOW_TURN {
-        tracing::warn!(took = ?started.elapsed(), "a transaction held up all writers");
-    }
     let end = match commit {
         Some(_) => c.execute("RELEASE turn").await,
         None => c.execute("ROLLBACK TO turn; RELEASE turn").await,

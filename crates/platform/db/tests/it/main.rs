@@ -1,5 +1,8 @@
 //! Both engines behind one handle: what a store may rely on.
 
+mod given_up;
+mod killed;
+
 use futures_util::future::join_all;
 use platform_db::testing::on_each_engine;
 use platform_db::{Db, DbError, args};
