@@ -15,6 +15,27 @@ pub async fn aggregate_list(db: &Db, provider: ProviderId) -> Result<Vec<String>
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
+/// Puts the provider in one aggregate (uuid with dashes, lower case), or takes it out; its others stay. Returns whether
+/// something changed.
+pub async fn aggregate_switch(
+    tx: &mut Tx,
+    provider: ProviderId,
+    aggregate: &str,
+    member: bool,
+) -> Result<bool, StoreError> {
+    let sql = if member {
+        "INSERT INTO provider_aggregates (provider_id, aggregate_id)
+         SELECT id, $2 FROM resource_providers WHERE id = $1 ON CONFLICT DO NOTHING"
+    } else {
+        "DELETE FROM provider_aggregates WHERE provider_id = $1 AND aggregate_id = $2"
+    };
+    let changed = tx.execute(sql, args![provider, aggregate]).await? > 0;
+    if changed {
+        provider_raise(tx, provider, None).await?;
+    }
+    Ok(changed)
+}
+
 /// Puts the provider in exactly these aggregates (uuids with dashes, lower case), only while its generation is
 /// `expected`. Returns the new generation.
 pub async fn aggregates_replace(

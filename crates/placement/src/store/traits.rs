@@ -87,6 +87,16 @@ pub async fn traits_set(tx: &mut Tx, provider: ProviderId, wanted: &[String]) ->
     Ok(true)
 }
 
+/// Gives the provider one trait, or takes it away; its others stay. Returns whether something changed.
+pub async fn trait_switch(tx: &mut Tx, provider: ProviderId, name: &str, on: bool) -> Result<bool, StoreError> {
+    let mut wanted = provider_trait_list_tx(tx, provider).await?;
+    wanted.retain(|t| t != name);
+    if on {
+        wanted.push(name.to_owned());
+    }
+    traits_set(tx, provider, &wanted).await
+}
+
 /// As [`traits_set`], only while the provider's generation is `expected`; every trait must exist. Returns the new
 /// generation.
 pub async fn traits_replace(

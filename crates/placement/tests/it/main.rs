@@ -5,3 +5,4 @@ mod claims;
 mod reports;
 mod rest;
 mod support;
+mod switches;

@@ -3,14 +3,24 @@
 use super::zone::{self, Move};
 use super::{committed, locked};
 use crate::{ComputeApi, faults};
-use compute_store::aggregates::{aggregate_add_host, aggregate_remove_host};
+use compute_store::aggregates::{Aggregate, aggregate_add_host, aggregate_remove_host};
 use compute_store::hosts::COMPUTE;
+use compute_store::hypervisors::hypervisor_of_host;
 use compute_store::services::{ServiceKey, service_get};
 use platform_db::Tx;
 use platform_http::{Call, Fault, Reply};
 
 pub(super) const ADD: &str = "os_compute_api:os-aggregates:add_host";
 pub(super) const REMOVE: &str = "os_compute_api:os-aggregates:remove_host";
+
+/// The host's resource provider is in the same aggregates as the host, by their uuids.
+async fn tell_placement(tx: &mut Tx, aggregate: &Aggregate, host: &str, member: bool) -> Result<(), Fault> {
+    let Some(provider) = hypervisor_of_host(tx, host).await.map_err(faults::db)? else { return Ok(()) };
+    placement::store::aggregate_switch(tx, provider, &aggregate.uuid, member)
+        .await
+        .map(drop)
+        .map_err(|error| Fault::internal(&error))
+}
 
 async fn is_compute_host(tx: &mut Tx, host: &str) -> Result<bool, Fault> {
     let found = service_get(tx, ServiceKey::HostAndBinary(host, COMPUTE)).await.map_err(faults::db)?;
@@ -33,6 +43,7 @@ pub(super) async fn add(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     if !aggregate_add_host(&mut tx, id, host).await.map_err(faults::db)? {
         return Err(Fault::conflict(format!("Aggregate {id} already has host {host}.")));
     }
+    tell_placement(&mut tx, &aggregate, host, true).await?;
     committed(&call, tx, id).await
 }
 
@@ -50,5 +61,6 @@ pub(super) async fn remove(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
     if !aggregate_remove_host(&mut tx, id, host).await.map_err(faults::db)? {
         return Err(cannot());
     }
+    tell_placement(&mut tx, &aggregate, host, false).await?;
     committed(&call, tx, id).await
 }

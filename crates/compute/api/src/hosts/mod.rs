@@ -1,6 +1,7 @@
 //! `/os-hosts`, up to 2.42: services and hypervisors seen by host name.
 
 use crate::availability_zones::Zones;
+use crate::services::tell_placement;
 use crate::{ComputeApi, faults};
 use compute_store::hosts::COMPUTE;
 use compute_store::hypervisors::HypervisorList;
@@ -87,7 +88,9 @@ async fn update(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let mut shown = json!({"host": host});
     if let Some(enable) = word("status") {
         let change = ServiceChange { disabled: Some((!enable, None)), forced_down: None };
-        service_change(&mut tx, api.now(), service.id, &change).await.map_err(faults::db)?;
+        if let Some(changed) = service_change(&mut tx, api.now(), service.id, &change).await.map_err(faults::db)? {
+            tell_placement(&mut tx, &changed).await?;
+        }
         shown["status"] = json!(if enable { "enabled" } else { "disabled" });
     }
     tx.commit().await.map_err(faults::db)?;

@@ -1,7 +1,7 @@
 //! `PUT /os-services/{id}`: from 2.53 the id is a service's uuid and the body says what shall be; before, the id was one
 //! of a few verbs and the body named host and binary.
 
-use super::{compute_only, view};
+use super::{compute_only, tell_placement, view};
 use crate::availability_zones::Zones;
 use crate::{ComputeApi, faults, input};
 use compute_store::services::{ServiceChange, ServiceKey, service_change, service_get};
@@ -25,6 +25,7 @@ async fn by_uuid(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let change = wanted(call.json())?;
     let changed = service_change(&mut tx, api.now(), service.id, &change).await.map_err(faults::db)?;
     let changed = changed.ok_or_else(missing)?;
+    tell_placement(&mut tx, &changed).await?;
     tx.commit().await.map_err(faults::db)?;
     let zones = Zones::load(&api).await?;
     Ok(Reply::json(200, &json!({"service": view::service(&api, &call, &zones, &changed)})))
@@ -82,7 +83,9 @@ async fn by_verb(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
     let found = service_get(&mut tx, ServiceKey::HostAndBinary(host, binary)).await.map_err(faults::db)?;
     let service = found.ok_or_else(|| Fault::not_found(format!("Host '{host}' is not mapped to any cell")))?;
-    service_change(&mut tx, api.now(), service.id, &change).await.map_err(faults::db)?;
+    if let Some(changed) = service_change(&mut tx, api.now(), service.id, &change).await.map_err(faults::db)? {
+        tell_placement(&mut tx, &changed).await?;
+    }
     tx.commit().await.map_err(faults::db)?;
     Ok(Reply::json(200, &json!({"service": shown})))
 }

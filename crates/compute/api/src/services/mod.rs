@@ -5,8 +5,12 @@ mod delete;
 mod list;
 mod view;
 
-use crate::ComputeApi;
+use crate::{ComputeApi, faults};
 use compute_store::hosts::COMPUTE;
+use compute_store::hypervisors::hypervisor_of_host;
+use compute_store::services::Service;
+use placement::{COMPUTE_STATUS_DISABLED, StoreError};
+use platform_db::Tx;
 use platform_http::{Fault, Route};
 use std::time::Duration;
 
@@ -22,6 +26,17 @@ impl ComputeApi {
     /// A service that was not seen for longer is down.
     pub(crate) fn service_down_time(&self) -> Duration {
         Duration::from_secs(self.config.service_down_secs)
+    }
+}
+
+/// Has placement know that a compute host gets no new servers, or gets them again.
+pub(crate) async fn tell_placement(tx: &mut Tx, service: &Service) -> Result<(), Fault> {
+    let provider = hypervisor_of_host(tx, &service.host).await.map_err(faults::db)?;
+    let Some(provider) = provider else { return Ok(()) };
+    match placement::store::trait_switch(tx, provider, COMPUTE_STATUS_DISABLED, service.disabled).await {
+        // it is made, as the host says it is, when the host next registers
+        Ok(_) | Err(StoreError::ProviderNotFound(_)) => Ok(()),
+        Err(error) => Err(Fault::internal(&error)),
     }
 }
 

@@ -36,9 +36,14 @@ async fn made_changed_deleted() {
     assert_eq!((&shown["name"], &shown["availability_zone"]), (&json!("b"), &json!("z")));
     let shown = admin.post(&action, host("add_host", "h1")).await.expect(200);
     assert_eq!(shown["aggregate"]["hosts"], json!(["h1"]));
+    let in_placement = async || -> Vec<(String,)> {
+        w.db.fetch_all("SELECT aggregate_id FROM provider_aggregates", platform_db::args![]).await.unwrap()
+    };
+    assert_eq!(in_placement().await, [(shown["aggregate"]["uuid"].as_str().unwrap().to_owned(),)]);
     let full = admin.delete(&path).await.fault(400);
     assert_eq!(full, "Cannot remove host from aggregate 1. Reason: Host aggregate is not empty.");
     admin.post(&action, host("remove_host", "h1")).await.expect(200);
+    assert_eq!(in_placement().await, []);
     assert_eq!(admin.delete(&path).await.status, 200);
     for missing in
         [admin.get(&path).await, admin.delete(&path).await, admin.put(&path, json!({"aggregate": {"name": "c"}})).await]

@@ -19,12 +19,19 @@ async fn services_are_disabled_and_forced_down() {
         (&json!("up"), &json!("enabled"), &json!("nova"))
     );
     let path = format!("/os-services/{}", before["id"].as_str().unwrap());
+    let disabled_in_placement = async || {
+        let sql = "SELECT trait_name FROM provider_traits WHERE trait_name = 'COMPUTE_STATUS_DISABLED'";
+        let rows: Vec<(String,)> = w.db.fetch_all(sql, platform_db::args![]).await.unwrap();
+        !rows.is_empty()
+    };
     let off = admin.put(&path, json!({"status": "disabled", "disabled_reason": "broken"})).await.expect(200);
+    assert!(disabled_in_placement().await);
     assert_eq!((&off["service"]["status"], &off["service"]["disabled_reason"]), (&json!("disabled"), &json!("broken")));
     let down = admin.put(&path, json!({"forced_down": true})).await.expect(200);
     assert_eq!((&down["service"]["state"], &down["service"]["forced_down"]), (&json!("down"), &json!(true)));
     let on = admin.put(&path, json!({"status": "enabled", "forced_down": false})).await.expect(200);
     assert_eq!((&on["service"]["state"], &on["service"]["disabled_reason"]), (&json!("up"), &Value::Null));
+    assert!(!disabled_in_placement().await);
     let both = admin.put(&path, json!({"status": "enabled", "disabled_reason": "x"})).await.fault(400);
     assert_eq!(both, "Specifying 'disabled_reason' with status 'enabled' is invalid.");
     let none = admin.put(&path, json!({})).await.fault(400);
