@@ -7,7 +7,8 @@ use crate::{ComputeApi, faults, input};
 use compute_store::instance_list::ListError;
 use compute_store::instances::InstanceRow;
 use platform_http::{Call, Fault, Page, Reply};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 const INDEX: &str = "os_compute_api:servers:index";
 const INDEX_ALL: &str = "os_compute_api:servers:index:get_all_tenants";
@@ -28,16 +29,16 @@ pub(super) async fn index(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     api.allow_own(&call.cx, INDEX)?;
     let (rows, page) = rows(&api, &call, INDEX_ALL).await?;
     let viewer = Viewer::of(&api, &call);
-    let shown = rows.iter().map(|r| viewer.brief(&r.instance)).collect();
-    Ok(reply(&call, "servers", shown, &rows, &page))
+    let servers = rows.iter().map(|r| viewer.brief(&r.instance)).collect();
+    Ok(Reply::json(200, &Answer { servers, servers_links: next(&call, "servers", &rows, &page) }))
 }
 
 pub(super) async fn detail(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     api.allow_own(&call.cx, DETAIL)?;
     let (rows, page) = rows(&api, &call, DETAIL_ALL).await?;
     let viewer = Viewer::of(&api, &call);
-    let shown = rows.iter().map(|r| viewer.full(r, Place::List)).collect();
-    Ok(reply(&call, "servers/detail", shown, &rows, &page))
+    let servers = rows.iter().map(|r| viewer.full(r, Place::List)).collect();
+    Ok(Reply::json(200, &Answer { servers, servers_links: next(&call, "servers/detail", &rows, &page) }))
 }
 
 async fn rows(api: &ComputeApi, call: &Call, all_tenants: &str) -> Result<(Vec<InstanceRow>, Page), Fault> {
@@ -56,10 +57,15 @@ async fn rows(api: &ComputeApi, call: &Call, all_tenants: &str) -> Result<(Vec<I
     }
 }
 
-fn reply(call: &Call, collection: &str, shown: Vec<Value>, rows: &[InstanceRow], page: &Page) -> Reply {
-    let mut body = json!({"servers": shown});
-    if let Some(last) = rows.last().filter(|_| rows.len() == page.limit) {
-        body["servers_links"] = Links::of(call).next(call, collection, &last.instance.uuid);
-    }
-    Reply::json(200, &body)
+#[derive(Serialize)]
+struct Answer<T> {
+    servers: Vec<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers_links: Option<Value>,
+}
+
+/// The link to the next page, if this one came out full.
+fn next(call: &Call, collection: &str, rows: &[InstanceRow], page: &Page) -> Option<Value> {
+    let last = rows.last().filter(|_| rows.len() == page.limit)?;
+    Some(Links::of(call).next(call, collection, &last.instance.uuid))
 }

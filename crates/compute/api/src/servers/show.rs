@@ -1,10 +1,9 @@
 //! `GET /servers/{id}`. One statement.
 
 use super::find;
-use super::view::{self, Place, Viewer};
+use super::view::{self, One, Place, Viewer};
 use crate::ComputeApi;
 use platform_http::{Call, Fault, Reply};
-use serde_json::json;
 
 const POLICY: &str = "os_compute_api:servers:show";
 pub(super) const POLICIES: &[&str] =
@@ -12,5 +11,6 @@ pub(super) const POLICIES: &[&str] =
 
 pub(super) async fn show(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let row = find::row(&api, &call, POLICY).await?;
-    Ok(Reply::json(200, &json!({"server": Viewer::of(&api, &call).full(&row, Place::Show)})))
+    let viewer = Viewer::of(&api, &call);
+    Ok(Reply::json(200, &One { server: viewer.full(&row, Place::Show) }))
 }

@@ -2,14 +2,13 @@
 
 use super::create::shortest;
 use super::find;
-use super::view::{Place, Viewer};
+use super::view::{One, Place, Viewer};
 use crate::ComputeApi;
 use crate::faults::db;
 use compute_store::instance_changes::{InstanceEdit, instance_edit};
 use compute_store::instances::Instance;
 use platform_http::{Call, Fault, Reply};
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 
 pub(super) const POLICY: &str = "os_compute_api:servers:update";
 
@@ -65,7 +64,8 @@ pub(super) async fn update(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
         tx.commit().await.map_err(db)?;
     }
     let row = find::row(&api, &call, POLICY).await?;
-    Ok(Reply::json(200, &json!({"server": Viewer::of(&api, &call).full(&row, Place::Update)})))
+    let viewer = Viewer::of(&api, &call);
+    Ok(Reply::json(200, &One { server: viewer.full(&row, Place::Update) }))
 }
 
 /// A server is pinned to the zone it is in, or to none; from one zone to another only by way of none.
