@@ -14,7 +14,7 @@ use platform_http::{Asked, AuthError, Authenticate};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Tokens kept in memory: up to twice this many, some 4 KiB each with their answers.
+/// Tokens kept in memory: up to twice this many, some 2 KiB each, and 3 more if another service asks about them.
 const CACHED_TOKENS: usize = 4096;
 /// How often other processes' changes are asked for.
 const LOOK: Duration = Duration::from_secs(1);

@@ -104,11 +104,13 @@ mod tests {
     use std::collections::HashSet;
 
     /// Routes without a rule, and why.
-    const RULELESS: [(&str, &str, &str); 5] = [
+    const RULELESS: [(&str, &str, &str); 7] = [
         ("GET", "/", "which versions there are"),
         ("GET", "/v3", "which versions there are"),
         ("POST", "/v3/auth/tokens", "logging in"),
         ("GET", "/v3/auth/tokens/OS-PKI/revoked", "gone for everybody"),
+        ("GET", "/v3/OS-SIMPLE-CERT/ca", "gone for everybody"),
+        ("GET", "/v3/OS-SIMPLE-CERT/certificates", "gone for everybody"),
         ("POST", "/v3/users/{user_id}/password", "the old password in the body is the proof"),
     ];
 

@@ -18,6 +18,8 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
         Route::new(Method::HEAD, "/v3/auth/tokens", to(check)).policy(&["identity:check_token"]),
         Route::delete("/v3/auth/tokens", to(log_out)).policy(&["identity:revoke_token"]),
         Route::get("/v3/auth/tokens/OS-PKI/revoked", to(gone)).open(),
+        Route::get("/v3/OS-SIMPLE-CERT/ca", to(gone)).open(),
+        Route::get("/v3/OS-SIMPLE-CERT/certificates", to(gone)).open(),
     ]
 }
 
@@ -26,7 +28,7 @@ async fn log_in(me: Identity, call: Call) -> Answer {
     let result = if made.is_ok() { "ok" } else { "refused" };
     metrics::counter!("skyiron_identity_logins_total", "result" => result).increment(1);
     let (text, resolved) = made?;
-    Ok(Reply::bytes(201, "application/json", resolved.body(with_catalog(&call)))
+    Ok(Reply::bytes(201, "application/json", resolved.fresh_body(with_catalog(&call)))
         .header("x-subject-token", text.expose())
         .header("vary", "X-Auth-Token"))
 }

@@ -15,8 +15,16 @@ use base::{Secret, Timestamp};
 use platform_http::{Call, Route};
 use serde_json::{Value, json};
 
-const KNOWN: &[&str] =
-    &["name", "domain_id", "default_project_id", "enabled", "password", "options", "password_expires_at"];
+const KNOWN: &[&str] = &[
+    "name",
+    "domain_id",
+    "default_project_id",
+    "enabled",
+    "password",
+    "original_password",
+    "options",
+    "password_expires_at",
+];
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![

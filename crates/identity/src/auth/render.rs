@@ -8,13 +8,15 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 impl Resolved {
-    /// `{"token": …}`, ready to send.
+    /// `{"token": …}`, ready to send. Kept: who asks once about a token asks again.
     pub(crate) fn body(&self, with_catalog: bool) -> Bytes {
-        let made = self.bodies[usize::from(with_catalog)].get_or_init(|| {
-            let body = json!({"token": self.render(with_catalog)});
-            Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
-        });
-        made.clone()
+        self.bodies[usize::from(with_catalog)].get_or_init(|| self.fresh_body(with_catalog)).clone()
+    }
+
+    /// The same, not kept: most tokens are shown once, at login.
+    pub(crate) fn fresh_body(&self, with_catalog: bool) -> Bytes {
+        let body = json!({"token": self.render(with_catalog)});
+        Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
     }
 
     fn render(&self, with_catalog: bool) -> Value {

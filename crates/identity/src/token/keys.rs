@@ -41,17 +41,21 @@ impl KeyRepository {
     /// Reads the folder, and makes it with a first primary and a staged key if it has none.
     pub fn open(dir: &Path, max_active: usize) -> Result<Self, KeyError> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| KeyError::at(dir, e))?;
+        // before reading: a change during it shows as one
+        let mut changed = changed_at(dir);
         let mut found = read(dir)?;
         if found.is_empty() {
-            write_key(dir, 0, &FernetKey::random())?;
-            write_key(dir, 1, &FernetKey::random())?;
+            // the primary first: who looks in between has what tokens are made with
+            write_key(dir, 1, &FernetKey::random(), Existing::Stays)?;
+            write_key(dir, 0, &FernetKey::random(), Existing::Stays)?;
+            changed = changed_at(dir);
             found = read(dir)?;
         }
         Ok(Self {
             dir: dir.to_owned(),
             max_active: max_active.max(1),
             keys: RwLock::new(Arc::new(primary_first(found))),
-            looked: Mutex::new((Instant::now(), changed_at(dir))),
+            looked: Mutex::new((Instant::now(), changed)),
         })
     }
 
@@ -73,9 +77,9 @@ impl KeyRepository {
         let found = read(&self.dir)?;
         let highest = found.keys().next_back().copied().unwrap_or(0);
         if let Some(staged) = found.get(&0) {
-            write_key(&self.dir, highest + 1, staged)?;
+            write_key(&self.dir, highest + 1, staged, Existing::Goes)?;
         }
-        write_key(&self.dir, 0, &FernetKey::random())?;
+        write_key(&self.dir, 0, &FernetKey::random(), Existing::Goes)?;
         // 0 and the primary are not among those that may go
         let old: Vec<u64> = read(&self.dir)?.into_keys().filter(|n| *n != 0 && *n != highest + 1).collect();
         let surplus = (old.len() + 2).saturating_sub(self.max_active.max(2));
@@ -137,16 +141,31 @@ fn primary_first(keys: BTreeMap<u64, FernetKey>) -> Vec<FernetKey> {
     keys.into_values().rev().collect()
 }
 
+/// What becomes of a key of that number that is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Goes,
+    /// Another process made the repository at the same moment: its keys are as good as ours.
+    Stays,
+}
+
 /// Through a temporary file, so that no reader ever sees half a key.
-fn write_key(dir: &Path, n: u64, key: &FernetKey) -> Result<(), KeyError> {
+fn write_key(dir: &Path, n: u64, key: &FernetKey, existing: Existing) -> Result<(), KeyError> {
     let path = dir.join(n.to_string());
-    let temporary = dir.join(format!("{n}.tmp"));
+    let temporary = dir.join(format!("{n}.{:016x}.tmp", rand::random::<u64>()));
     let write = || {
         let mut file =
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(key.to_text().as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&temporary, &path)?;
+        match existing {
+            Existing::Goes => std::fs::rename(&temporary, &path)?,
+            Existing::Stays => {
+                let linked = std::fs::hard_link(&temporary, &path);
+                std::fs::remove_file(&temporary)?;
+                linked.or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })?;
+            }
+        }
         std::fs::File::open(dir)?.sync_all()
     };
     write().map_err(|e| KeyError::at(&path, e))

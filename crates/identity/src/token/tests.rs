@@ -131,6 +131,21 @@ fn rotation_keeps_old_tokens_for_a_while_and_files_private() {
 }
 
 #[test]
+fn processes_that_make_the_repository_together_end_with_the_same_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("keys");
+    let opened: Vec<KeyRepository> = std::thread::scope(|s| {
+        let threads: Vec<_> = (0..8).map(|_| s.spawn(|| KeyRepository::open(&at, 3).unwrap())).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    for one in &opened {
+        let token = one.seal(1, b"x");
+        assert!(opened.iter().all(|other| other.open_token(&token).is_some()));
+    }
+    assert_eq!(std::fs::read_dir(&at).unwrap().count(), 2);
+}
+
+#[test]
 fn a_damaged_key_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("1"), "short").unwrap();

@@ -174,3 +174,24 @@ async fn another_start_changes_nothing_and_takes_new_urls() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn processes_that_start_together_agree_on_who_is_first() {
+    platform_db::testing::on_each_engine(|db| async move {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = identity::IdentityConfig::new(dir.path(), Secret::new("p"));
+        config.scheme = identity::Scheme::Scrypt { log_n: 4, r: 8, p: 1 };
+        config.catalog = vec![identity::CatalogEntry::everywhere("image", "glance", "http://cloud/image")];
+        let clock = std::sync::Arc::new(base::SystemClock);
+        let starts = (0..4).map(|_| Identity::open(db.clone(), config.clone(), clock.clone()));
+        for started in futures_util::future::join_all(starts).await {
+            started.unwrap();
+        }
+        for (table, rows) in [("users", 1), ("projects", 2), ("roles", 5), ("services", 1), ("endpoints", 3)] {
+            let sql = platform_db::built(format!("SELECT COUNT(*) FROM identity_{table}"));
+            let (n,): (i64,) = db.fetch_one(sql, Vec::new()).await.unwrap();
+            assert_eq!(n, rows, "{table}");
+        }
+    })
+    .await;
+}

@@ -36,6 +36,7 @@ async fn faults_have_keystone_s_form() {
         assert_eq!(bad["error"]["message"], "Invalid input for field 'user/name': 5 is not of type 'string'");
         w.expect(400, "POST", "/v3/users", &admin, json!({"user": {"name": "a".repeat(256)}})).await;
         w.expect(404, "GET", "/v3/nothing", &admin, Value::Null).await;
+        assert_eq!(w.call("GET", "/v3/OS-SIMPLE-CERT/ca", &[], &Value::Null).await.status, 410);
         w.expect(405, "DELETE", "/v3/users", &admin, Value::Null).await;
         let body = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": 5}}}});
         assert_eq!(w.call("POST", "/v3/auth/tokens", &[], &body).await.status, 400);
