@@ -4,7 +4,7 @@ use super::cloud::Cloud;
 use super::{Setting, figure};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
         let arguments = command_line(id)?;
         cloud.delete(&format!("/compute/v2.1/servers/{id}"))?;
         super::cloud::until(Duration::from_secs(30), "gone", || Ok(command_line(id).is_err()))?;
-        let hand = hand_started(&arguments, &instance, &folder.path().join("by-hand"), &guest)?;
+        let hand = hand_started(&arguments, &folder.path().join("by-hand"), &guest)?;
         if round > 0 {
             ours.push(took);
             by_hand.push(hand);
@@ -82,30 +82,48 @@ fn command_line(id: &str) -> Result<Vec<String>> {
     bail!("no QEMU runs {id}")
 }
 
-/// The same command with the instance's folder replaced by one of our own with the same disk.
-fn hand_started(arguments: &[String], instance: &Path, own: &Path, guest: &Path) -> Result<Duration> {
-    std::fs::create_dir_all(own)?;
-    std::fs::set_permissions(own, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
-    let console: PathBuf = own.join("console.log");
-    if console.exists() {
-        std::fs::remove_file(&console)?;
+/// What the driver hands over by number, in its order: the console's log, the cached image, the overlay.
+const FILES: [&str; 3] = ["console.log", "base", "disk"];
+
+/// The same command with the files opened by QEMU itself in a folder of our own, and without a monitor.
+fn hand_started(arguments: &[String], own: &Path, guest: &Path) -> Result<Duration> {
+    if own.exists() {
+        std::fs::remove_dir_all(own)?;
     }
-    let overlay = own.join("disk");
+    std::fs::create_dir_all(own)?;
+    std::fs::copy(guest, own.join("base"))?;
     let made = Command::new("qemu-img")
         .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
         .arg(guest)
-        .arg(&overlay)
+        .arg(own.join("disk"))
         .arg("1G")
         .status()?;
     if !made.success() {
         bail!("qemu-img");
     }
-    std::fs::set_permissions(&overlay, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
-    let (from, to) = (instance.display().to_string(), own.display().to_string());
-    let words: Vec<String> = arguments.iter().map(|w| w.replace(&from, &to)).collect();
+    let mut words: Vec<String> = Vec::new();
+    let mut left = arguments.iter();
+    while let Some(word) = left.next() {
+        let value_of_monitor = |v: &String| v.contains("id=monitor") || v.contains("chardev=monitor");
+        match word.as_str() {
+            "-add-fd" => drop(left.next()),
+            "-chardev" | "-mon" => {
+                let value = left.next().context("a value")?;
+                if !value_of_monitor(value) {
+                    words.extend([word.clone(), value.clone()]);
+                }
+            }
+            _ => words.push(word.clone()),
+        }
+    }
+    for word in &mut words {
+        for (n, name) in FILES.iter().enumerate() {
+            *word = word.replace(&format!("/dev/fdset/{}", n + 1), &own.join(name).display().to_string());
+        }
+    }
     let started = Instant::now();
     let mut qemu = Command::new(&words[0]).args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let took = until_first_line(&console, started);
+    let took = until_first_line(&own.join(FILES[0]), started);
     qemu.kill()?;
     qemu.wait()?;
     took

@@ -29,6 +29,7 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     println!("       alone: disk write with sync {write:.2?}, SHA-512 {sha512:.2?}, MD5 {md5:.2?}");
 
     let cloud = Cloud::start(&s.binary, &folder.path().join("cloud"), &["--fake-hosts", "1"], None)?;
+    cloud.forget_peak()?;
     let (idle, _) = cloud.memory()?;
     let time = median(|| {
         let record = json!({"name": "big", "disk_format": "raw", "container_format": "bare"});
