@@ -1,7 +1,7 @@
 //! `instances`: lists. Whatever is filtered and sorted, a page is one statement, and one more for its marker.
 
 use crate::Store;
-use crate::instances::{Instance, InstanceRow, ROWS};
+use crate::instances::{COLUMNS, Instance, InstanceRow};
 use base::Timestamp;
 use platform_db::{DbError, SqlBuilder, Value};
 
@@ -204,6 +204,8 @@ pub struct InstanceQuery {
     /// Uuid of the last server of the page before.
     pub marker: Option<String>,
     pub limit: usize,
+    /// Whether `user_data` (up to 64 KiB a server) will be shown.
+    pub user_data: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -214,14 +216,33 @@ pub enum ListError {
     Db(#[from] DbError),
 }
 
+/// The beginning of the statement. Large columns that no list shows are not read: they come as if they were empty.
+fn select(user_data: bool) -> String {
+    let column = |c: &str| match c {
+        "files" => "'[]' AS files".to_owned(),
+        "system_metadata" => "'{}' AS system_metadata".to_owned(),
+        "keypair" | "admin_pass" => format!("NULL AS {c}"),
+        "user_data" if !user_data => "NULL AS user_data".to_owned(),
+        c => format!("i.{c}"),
+    };
+    let columns: Vec<String> = COLUMNS.split(',').map(|c| column(c.trim())).collect();
+    format!(
+        "SELECT {}, s.disabled AS service_disabled, s.forced_down AS service_forced_down,
+                s.last_seen AS service_last_seen
+         FROM instances i LEFT JOIN compute_services s ON s.host = i.host AND s.\"binary\" = 'nova-compute' ",
+        columns.join(", ")
+    )
+}
+
 impl Store {
+    /// The page; what its servers have of `files`, `keypair`, `admin_pass` and `system_metadata` is not read.
     pub async fn instance_list(&self, query: &InstanceQuery) -> Result<Vec<InstanceRow>, ListError> {
         let marker = match &query.marker {
             Some(marker) => Some(self.marker_row(query, marker).await?),
             None => None,
         };
         let keys = keys(&query.sort);
-        let mut q = SqlBuilder::new(ROWS);
+        let mut q = SqlBuilder::new(&select(query.user_data));
         q.push(match query.deleted {
             Deleted::No => "WHERE i.deleted_at IS NULL",
             Deleted::Only => "WHERE i.deleted_at IS NOT NULL",

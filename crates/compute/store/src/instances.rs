@@ -141,11 +141,6 @@ pub struct InstanceRow {
     pub service_last_seen: Option<i64>,
 }
 
-/// To be followed by conditions.
-pub(crate) const ROWS: &str =
-    "SELECT i.*, s.disabled AS service_disabled, s.forced_down AS service_forced_down, s.last_seen AS service_last_seen
-     FROM instances i LEFT JOIN compute_services s ON s.host = i.host AND s.\"binary\" = 'nova-compute' ";
-
 impl Store {
     /// A server that is not deleted, with its host's service. One statement.
     pub async fn instance_row(&self, id: InstanceId) -> Result<Option<InstanceRow>, DbError> {
@@ -183,7 +178,7 @@ pub async fn instance_place(
 }
 
 /// Every column, in the order of [`values`].
-const COLUMNS: &str = "uuid, project_id, user_id, name, description, hostname, host, node, vm_state, task_state, power_state,
+pub(crate) const COLUMNS: &str = "uuid, project_id, user_id, name, description, hostname, host, node, vm_state, task_state, power_state,
     progress, vcpus, ram_mib, disk_gib, flavor_id, flavor, image, image_id, key_name, keypair, user_data, metadata,
     system_metadata, tags, files, config_drive, admin_pass, availability_zone, pinned_availability_zone, requested_host,
     requested_node, scheduler_hints, server_group, launch_index, reservation_id, root_device_name, access_ip_v4,

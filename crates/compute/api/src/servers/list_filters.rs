@@ -88,6 +88,7 @@ pub(super) fn read(api: &ComputeApi, call: &Call, page: &Page) -> Result<Wanted,
         sort: sort(call)?,
         marker: page.marker.clone(),
         limit: page.limit,
+        user_data: call.since(2, 3) && api.allows(&call.cx, super::view::ATTRIBUTES, &crate::policy::own(&call.cx)),
     }))
 }
 

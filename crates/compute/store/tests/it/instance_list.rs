@@ -13,6 +13,7 @@ fn all() -> InstanceQuery {
         sort: Vec::new(),
         marker: None,
         limit: 1000,
+        user_data: false,
     }
 }
 
@@ -139,6 +140,22 @@ async fn pages_in_every_order() {
         assert!(names(&store, &query).await.ends_with("b e"), "nulls first");
         let query = InstanceQuery { sort: by("key_name", Direction::Desc), ..all() };
         assert!(names(&store, &query).await.starts_with("e b"), "nulls last");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_lists_do_not_show_is_not_read() {
+    on_each_engine(|db| async move {
+        let (store, _) = store(&db);
+        servers(&db, "a").await;
+        sql(&db, "UPDATE instances SET user_data = 'dQ==', keypair = '{}', files = '[{}]', admin_pass = 'x'").await;
+        for user_data in [false, true] {
+            let rows = store.instance_list(&InstanceQuery { user_data, ..all() }).await.unwrap();
+            let i = &rows[0].instance;
+            assert_eq!(i.user_data.as_deref(), user_data.then_some("dQ=="));
+            assert_eq!((i.keypair.as_ref(), i.files.as_str(), i.admin_pass.as_ref()), (None, "[]", None));
+        }
     })
     .await;
 }
