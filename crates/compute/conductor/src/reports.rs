@@ -54,8 +54,9 @@ impl Conductor {
         let mut tx = self.store.db().begin().await?;
         let waiting = platform_engine::hold_running(&mut tx, &current.operation).await?;
         if !assignments::assignment_answered(&mut tx, r.instance, &r.host, generation).await? {
-            drop(tx);
-            let now = self.store.assignment_find(r.instance).await?;
+            let now = assignments::assignment_get(&mut tx, r.instance).await?;
+            // what is seen here may be about to be committed: it is accepted once it is
+            tx.commit().await?;
             return Ok(now.is_some_and(|c| c.is(&r.host, generation) && c.is_answered()));
         }
         let mut wake = false;

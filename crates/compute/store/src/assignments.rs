@@ -62,6 +62,13 @@ pub async fn assignment_put(
     Ok(())
 }
 
+const NOW: &str = "SELECT host, generation, reported, operation FROM assignments WHERE instance = $1";
+
+/// As [`Store::assignment_find`], inside a transaction.
+pub async fn assignment_get(tx: &mut Tx, instance: InstanceId) -> Result<Option<AssignmentNow>, DbError> {
+    tx.fetch_optional(NOW, args![instance]).await
+}
+
 /// Takes note of a report. `false`: it is of an older generation, of another host, or was taken note of before.
 pub async fn assignment_answered(
     tx: &mut Tx,
@@ -106,12 +113,7 @@ pub async fn assignment_drop(tx: &mut Tx, instance: InstanceId) -> Result<(), Db
 impl Store {
     /// `None`: no host ever had to do with the instance, or it is gone.
     pub async fn assignment_find(&self, instance: InstanceId) -> Result<Option<AssignmentNow>, DbError> {
-        self.db()
-            .fetch_optional(
-                "SELECT host, generation, reported, operation FROM assignments WHERE instance = $1",
-                args![instance],
-            )
-            .await
+        self.db().fetch_optional(NOW, args![instance]).await
     }
 
     /// What these hosts should do: only what is not reported yet, or everything. Two statements however many there are.

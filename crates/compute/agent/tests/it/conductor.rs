@@ -83,6 +83,14 @@ impl Conductor {
         before + 1
     }
 
+    /// As [`Self::assign`], but what should have been done long ago.
+    pub(crate) fn assign_late(&self, host: &str, spec: &InstanceSpec, want: Want) -> u64 {
+        let generation = self.assign_quietly(host, spec, want);
+        self.state.lock().unwrap().assignments.get_mut(&spec.id).unwrap().0.deadline = Timestamp(1);
+        self.bus.hint(&subject::wake(host));
+        generation
+    }
+
     /// Pretends that a generation was reported before the agent started.
     pub(crate) fn settle(&self, id: InstanceId) {
         let mut state = self.state.lock().unwrap();

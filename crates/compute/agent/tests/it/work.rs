@@ -38,6 +38,26 @@ async fn a_life_by_hints_alone() {
 }
 
 #[tokio::test]
+async fn a_power_action_that_comes_too_late_is_not_begun() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    let spawn = world.conductor.assign_late(HOST, &vm, Want::Spawn);
+    assert_eq!(world.conductor.outcome(vm.id, spawn).await, RUNNING, "a server is still wanted");
+    let stop = world.conductor.assign_late(HOST, &vm, Want::Stop { grace_secs: 0 });
+    let outcome = world.conductor.outcome(vm.id, stop).await;
+    assert!(
+        matches!(&outcome, Outcome::Failed { power: PowerState::Running, message, .. }
+        if message.contains("after its deadline")),
+        "{outcome:?}"
+    );
+    assert_eq!(world.hypervisor.calls(vm.id), ["spawn"]);
+    let destroy = world.conductor.assign_late(HOST, &vm, Want::Destroy);
+    assert_eq!(world.conductor.outcome(vm.id, destroy).await, GONE);
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn lost_hints_cost_the_interval_and_no_more() {
     let world = World::new(false);
     let agent = world.start_with(|c| c.fetch_interval = Duration::from_millis(50));

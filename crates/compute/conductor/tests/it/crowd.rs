@@ -40,6 +40,7 @@ async fn more_builds_than_room(w: &World) {
     .await;
     assert!(w.claimed().await.is_empty());
     assert_eq!((w.quota().await.instances, w.quota().await.ram), (0, 0));
+    w.no_deadlocks().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -67,11 +68,11 @@ async fn servers_deleted_while_they_are_placed_leave_nothing() {
         for name in ["a", "b"] {
             obeying.push(w.host(name).await.obey_well());
         }
-        join_all((0..30_u64).map(|n| {
+        join_all((0..32_u64).map(|n| {
             let w = &w;
             async move {
                 let id = w.create(Server::default()).await;
-                tokio::time::sleep(Duration::from_millis(n % 10)).await;
+                tokio::time::sleep(Duration::from_millis(n % 40)).await;
                 w.delete(id).await;
             }
         }))
@@ -84,6 +85,7 @@ async fn servers_deleted_while_they_are_placed_leave_nothing() {
         assert_eq!(w.quota().await.instances, 0);
         assert_eq!(w.count("SELECT COUNT(*) FROM assignments").await, 0);
         assert_eq!(w.count("SELECT COUNT(*) FROM operations WHERE state = 'running'").await, 0);
+        w.no_deadlocks().await;
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Server groups hold, however close together their members are built.
 
 use crate::world::{Server, World, fault, settings};
+use compute_conductor::ConductorSettings;
 use futures_util::future::join_all;
 use platform_bus::Bus;
 use platform_db::testing::on_each_engine;
@@ -26,8 +27,11 @@ async fn build(w: &World, policy: &str, rules: &[(&str, i64)], members: usize) -
 }
 
 async fn cloud(db: &platform_db::Db) -> (World, Vec<crate::host::Obeying>) {
-    let mut w = World::new(db);
-    w.add_conductor(settings());
+    // each conductor prefers another host
+    let scheduler = compute_scheduler::Config { shuffle_best_same_weighed_hosts: true, ..settings().scheduler };
+    let settings = ConductorSettings { scheduler, ..settings() };
+    let mut w = World::with(db, settings.clone());
+    w.add_conductor(settings);
     let mut obeying = Vec::new();
     for name in ["a", "b", "c", "d"] {
         obeying.push(w.host(name).await.obey_well());
@@ -62,6 +66,7 @@ async fn affinity_holds_for_servers_built_at_the_same_moment() {
         assert_eq!(hosts.iter().collect::<BTreeSet<_>>().len(), 1, "{hosts:?}");
         let (hosts, faults) = build(&w, "soft-anti-affinity", &[], 6).await;
         assert_eq!((hosts.len(), faults.len()), (6, 0), "{hosts:?}");
+        w.no_deadlocks().await;
     })
     .await;
 }

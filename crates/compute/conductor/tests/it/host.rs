@@ -1,7 +1,9 @@
 //! A compute host as the conductor sees it: messages on the bus.
 
 use base::{HostName, InstanceId, Mib};
-use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, subject};
+use compute_model::assignment::{
+    Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, Want, subject,
+};
 use compute_model::driver::HostFacts;
 use compute_model::states::PowerState;
 use platform_bus::{Bus, LocalBus, call};
@@ -105,6 +107,10 @@ impl Host {
             loop {
                 for a in host.fetch().await {
                     if seen.insert((a.instance, a.generation)) {
+                        if a.want == Want::Spawn {
+                            let said = Outcome::Progress { task: "spawning".into(), why: "starting the guest".into() };
+                            host.answer(&a, said).await;
+                        }
                         host.answer(&a, script(&a)).await;
                     }
                 }
@@ -116,7 +122,6 @@ impl Host {
     /// Does all of it well.
     pub(crate) fn obey_well(&self) -> Obeying {
         self.obey(|a| {
-            use compute_model::assignment::Want;
             done(match a.want {
                 Want::Destroy => PowerState::NoState,
                 Want::Stop { .. } => PowerState::Shutdown,

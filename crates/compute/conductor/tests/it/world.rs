@@ -14,7 +14,7 @@ use compute_store::quotas::usage_claim;
 use compute_store::server_groups::{NewServerGroup, group_add};
 use placement::Placement;
 use platform_bus::{Bus, LocalBus, Subscription};
-use platform_db::{Db, Tx, args};
+use platform_db::{Db, Dialect, Tx, args};
 use platform_engine::{Engine, EngineSettings, NewOperation, WAKE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -231,6 +231,14 @@ impl World {
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let (n,): (i64,) = self.db.fetch_one(sql, args![]).await.unwrap();
         n
+    }
+
+    /// PostgreSQL ends one of two transactions that wait for each other; each such end costs a second.
+    pub(crate) async fn no_deadlocks(&self) {
+        if self.db.dialect() == Dialect::Postgres {
+            let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+            assert_eq!(self.count(sql).await, 0, "transactions took rows in different orders");
+        }
     }
 
     pub(crate) async fn force_down(&self, host: &str, down: bool) {

@@ -48,7 +48,7 @@ async fn fill(db: &Db) {
 }
 
 async fn write(db: &Db, n: usize) -> Result<(), DbError> {
-    let mut tx = if n % 2 == 0 { db.begin().await? } else { db.begin_relaxed().await? };
+    let mut tx = if n.is_multiple_of(2) { db.begin().await? } else { db.begin_relaxed().await? };
     tx.execute(INSERT, args![format!("n{n}a"), 1_i64]).await?;
     // PostgreSQL locks many rows in any order: two who do so at once could wait for each other in a circle
     tx.execute("UPDATE sequences SET value = value + 1 WHERE name = 'gate'", args![]).await?;
