@@ -87,7 +87,7 @@ step("server")
 with tempfile.NamedTemporaryFile("w", suffix=".sh") as user_data:
     user_data.write("#!/bin/sh\necho hello from user data\n")
     user_data.flush()
-    server = js("server", "create", "--image", "guest", "--flavor", "first.tiny", "--key-name", "ann-key", "--network", "none",
+    server = js("server", "create", "--image", "guest", "--flavor", "first.tiny", "--key-name", "ann-key", "--no-network",
                 "--config-drive", "True", "--user-data", user_data.name, "--property", "role=web", "--wait", "web-1")
 assert server["status"] == "ACTIVE", server
 sid = server["id"]
@@ -128,8 +128,8 @@ assert {"create", "stop", "start", "reboot", "pause", "suspend", "resume"} <= se
 assert js("hypervisor", "list")[0]["State"] == "up"
 assert {s["Binary"] for s in js("compute", "service", "list")} >= {"nova-compute"}
 limits = {l["Name"]: l["Value"] for l in js("limits", "show", "--absolute")}
-assert limits["totalInstancesUsed"] == 1, limits
-assert js("availability", "zone", "list", "--compute")[0]["Zone Name"] == "nova"
+assert limits["instances_used"] == 1, limits
+assert "nova" in {z["Zone Name"] for z in js("availability", "zone", "list", "--compute")}
 
 step("placement")
 provider = js("resource", "provider", "list")[0]["uuid"]
@@ -139,8 +139,8 @@ assert js("resource", "provider", "allocation", "show", sid), "the server's allo
 assert js("allocation", "candidate", "list", "--resource", "VCPU=1", "--os-placement-api-version", "1.39")
 
 step("refusals")
-for refused in (["server", "create", "--image", "guest", "--flavor", "no-such", "--network", "none", "x"],
-                ["server", "create", "--image", "guest", "--flavor", "first.tiny", "--network", "none", "--min", "20", "x"]):
+for refused in (["server", "create", "--image", "guest", "--flavor", "no-such", "--no-network", "x"],
+                ["server", "create", "--image", "guest", "--flavor", "first.tiny", "--no-network", "--min", "20", "x"]):
     done = osc(*refused, check=False)
     assert done.returncode != 0 and done.stderr.strip(), refused
 
