@@ -29,6 +29,7 @@ mod servers;
 mod services;
 mod usage;
 mod versions;
+mod volume_snapshots;
 
 pub use faults::NovaFaults;
 pub use policy::default_policy;
@@ -147,6 +148,7 @@ pub fn routes() -> Vec<Route<ComputeApi>> {
         external_events::routes(),
         console_tokens::routes(),
         images::routes(),
+        volume_snapshots::routes(),
         proxies::routes(),
         gone::routes(),
     ]

@@ -54,9 +54,6 @@ const PROXIES: &[Proxy] = &[
     (Method::GET, "/os-baremetal-nodes/{id}", &["os_compute_api:os-baremetal-nodes:show"], None),
 ];
 
-const ASSISTED_CREATE: &str = "os_compute_api:os-assisted-volume-snapshots:create";
-const ASSISTED_DELETE: &str = "os_compute_api:os-assisted-volume-snapshots:delete";
-
 pub(crate) fn routes() -> Vec<Route<ComputeApi>> {
     let mut routes: Vec<Route<ComputeApi>> = PROXIES
         .iter()
@@ -70,13 +67,6 @@ pub(crate) fn routes() -> Vec<Route<ComputeApi>> {
         Route::delete("/os-baremetal-nodes/{id}", no_ironic_proxy).until(2, 35),
         Route::action("/os-baremetal-nodes/{id}/action", "add_interface", no_ironic_proxy).until(2, 35),
         Route::action("/os-baremetal-nodes/{id}/action", "remove_interface", no_ironic_proxy).until(2, 35),
-        // not a proxy, but of no use without volumes
-        Route::post("/os-assisted-volume-snapshots", |api, call| not_here(api, call, &[ASSISTED_CREATE]))
-            .policy(&[ASSISTED_CREATE])
-            .schema("assisted_volume_snapshots.create"),
-        Route::delete("/os-assisted-volume-snapshots/{id}", |api, call| not_here(api, call, &[ASSISTED_DELETE]))
-            .policy(&[ASSISTED_DELETE])
-            .schema("assisted_volume_snapshots.delete"),
     ]);
     routes
 }

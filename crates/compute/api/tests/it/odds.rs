@@ -132,6 +132,16 @@ async fn gone_for_good_or_not_here() {
     w.as_(STRANGER).at(35).get("/os-baremetal-nodes").await.fault(403);
     let why = admin.at(35).post("/os-baremetal-nodes", json!({})).await.fault(400);
     assert_eq!(why, "Command not supported. Please use Ironic command node-create to perform this action.");
+    let volume = "5aaee3c3-12ba-7633-b32b-635be6236232";
+    let info = json!({"snapshot_id": volume, "type": "qcow2", "new_file": "x"});
+    let snapshot = json!({"snapshot": {"volume_id": volume, "create_info": info}});
+    let none = format!("No volume Block Device Mapping with id {volume}.");
+    assert_eq!(admin.post("/os-assisted-volume-snapshots", snapshot).await.fault(400), none);
+    let path = format!("/os-assisted-volume-snapshots/x?delete_info=%7B%22volume_id%22%3A%22{volume}%22%7D");
+    assert_eq!(admin.delete(&path).await.fault(400), none);
+    admin.delete("/os-assisted-volume-snapshots/x?delete_info=x").await.fault(400);
+    admin.delete("/os-assisted-volume-snapshots/x").await.fault(400);
+    me.delete(&path).await.fault(403);
     assert_eq!(admin.get("/os-console-auth-tokens/x").await.fault(404), "Token not found");
     admin.at(30).get("/os-console-auth-tokens/x").await.fault(400);
     assert_eq!(admin.get("/os-migrations").await.expect(200), json!({"migrations": []}));

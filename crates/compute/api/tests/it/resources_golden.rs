@@ -108,6 +108,7 @@ async fn answers_fit_at_every_microversion() {
         hypervisors(&s).await;
         aggregates(&s).await;
         server_groups(&s).await;
+        images(&s, &w.image.id.to_string()).await;
         others(&s, &server).await;
     }
 }
@@ -267,6 +268,25 @@ async fn server_groups(s: &Scene<'_>) {
     s.get(&path, "server_groups.show", one).await;
     s.get("/os-server-groups?all_projects=True", "server_groups.index", "server_groups.list_server_groups").await;
     s.delete(&path, "server_groups.delete", "server_groups.delete_server_group").await;
+}
+
+async fn images(s: &Scene<'_>, id: &str) {
+    if !s.since(36) {
+        s.get("/images?limit=1", "images.index", "images.list_images").await;
+        s.get("/images/detail", "images.detail", "images.list_images_details").await;
+        s.get(&format!("/images/{id}"), "images.show", "images.get_image").await;
+    }
+    if !s.since(39) {
+        let (all, item) = ("images.image_metadata", "images.image_meta_item");
+        let path = format!("/images/{id}/metadata");
+        let metadata = json!({"metadata": {"k": "v"}});
+        s.put(&path, metadata.clone(), "image_metadata.update_all", all).await;
+        s.post(&path, metadata, "image_metadata.create", all).await;
+        s.get(&path, "image_metadata.index", all).await;
+        s.put(&format!("{path}/k"), json!({"meta": {"k": "w"}}), "image_metadata.update", item).await;
+        s.get(&format!("{path}/k"), "image_metadata.show", item).await;
+        s.delete(&format!("{path}/k"), "image_metadata.delete", "images.delete").await;
+    }
 }
 
 async fn others(s: &Scene<'_>, server: &str) {
