@@ -47,8 +47,16 @@ pub(crate) struct Turn {
 
 struct Back {
     connection: SqliteConnection,
-    /// `None`: dropped, undo it.
-    commit: Option<oneshot::Sender<Result<(), String>>>,
+    end: End,
+    /// Who waits for the shared commit.
+    tell: Option<Tell>,
+}
+
+/// What becomes of a turn's own statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Keep,
+    Undo,
 }
 
 impl Turn {
@@ -56,9 +64,18 @@ impl Turn {
         self.connection.as_mut().ok_or_else(|| DbError::Commit("the transaction has ended".into()))
     }
 
-    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
+    pub(crate) async fn commit(self) -> Result<(), DbError> {
+        self.end(End::Keep).await
+    }
+
+    /// Returns when what it has seen of the turns before it is stored.
+    pub(crate) async fn undo(self) -> Result<(), DbError> {
+        self.end(End::Undo).await
+    }
+
+    async fn end(mut self, end: End) -> Result<(), DbError> {
         let (tell, told) = oneshot::channel();
-        self.give_back(Some(tell));
+        self.give_back(end, Some(tell));
         match told.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(DbError::Commit(why)),
@@ -66,17 +83,17 @@ impl Turn {
         }
     }
 
-    fn give_back(&mut self, commit: Option<oneshot::Sender<Result<(), String>>>) {
+    fn give_back(&mut self, end: End, tell: Option<Tell>) {
         if let (Some(connection), Some(back)) = (self.connection.take(), self.back.take()) {
             // fails only when the writer task is gone, and then the connection's own drop rolls back
-            let _gone = back.send(Back { connection, commit });
+            let _gone = back.send(Back { connection, end, tell });
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.give_back(None);
+        self.give_back(End::Undo, None);
     }
 }
 
@@ -266,19 +283,19 @@ async fn one_turn(
             back
         }
     };
-    let Ok(Back { connection: mut c, commit }) = back else {
+    let Ok(Back { connection: mut c, end, tell }) = back else {
         return Err((None, "a writer lost the connection".into()));
     };
-    let end = match commit {
-        Some(_) => c.execute("RELEASE turn").await,
-        None => c.execute("ROLLBACK TO turn; RELEASE turn").await,
+    let ended = match end {
+        End::Keep => c.execute("RELEASE turn").await,
+        End::Undo => c.execute("ROLLBACK TO turn; RELEASE turn").await,
     };
-    match end {
-        Ok(_) => Ok((c, commit)),
+    match ended {
+        Ok(_) => Ok((c, tell)),
         // SQLite itself rolled everything back (disk full, I/O error)
         Err(e) => {
             let why = e.to_string();
-            if let Some(tell) = commit {
+            if let Some(tell) = tell {
                 let _gone = tell.send(Err(why.clone()));
             }
             Err((Some(c), why))

@@ -95,6 +95,16 @@ impl Tx {
         Ok(())
     }
 
+    /// Undoes it, and returns when what beat it is stored. Who has changed nothing because another was faster, and looks
+    /// again, must look after this: on SQLite the other one may be ahead in the same commit, which readers do not see
+    /// yet.
+    pub async fn undo(self) -> Result<(), DbError> {
+        match self.inner {
+            Kind::Sqlite(turn) => turn.undo().await,
+            Kind::Postgres(t) => Ok(t.rollback().await?),
+        }
+    }
+
     /// Several statements without parameters: migrations only.
     pub(crate) async fn execute_script(&mut self, sql: &'static str) -> Result<(), DbError> {
         match &mut self.inner {

@@ -114,6 +114,7 @@ async fn change(
             tx.commit().await.map_err(db)?;
             return Ok(metadata);
         }
+        tx.undo().await.map_err(db)?;
     }
     Err(find::contended(call.param("id")))
 }

@@ -34,6 +34,7 @@ async fn clear(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
             tx.commit().await.map_err(db)?;
             return Ok(Reply::empty(204));
         }
+        tx.undo().await.map_err(db)?;
     }
     Err(find::contended(call.param("id")))
 }

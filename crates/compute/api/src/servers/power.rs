@@ -156,6 +156,7 @@ async fn write(api: &ComputeApi, call: &Call, instance: &Instance, power: &Power
         platform_engine::supersede(&mut tx, now, &instance.uuid).await?;
     }
     if !instance_begin(&mut tx, instance, power.task_state, now).await? {
+        tx.undo().await?;
         return Ok(false);
     }
     let action_id = action_begin(&mut tx, now, action(call, instance, power.action)).await?;

@@ -139,6 +139,7 @@ async fn change(
             tx.commit().await.map_err(db)?;
             return Ok(true);
         }
+        tx.undo().await.map_err(db)?;
     }
     Err(find::contended(call.param("id")))
 }

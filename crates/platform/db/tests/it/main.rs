@@ -135,3 +135,30 @@ async fn migrating_twice_changes_nothing() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_undoes_sees_what_was_faster() {
+    on_each_engine(|db| async move {
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(INSERT, args!["n", 0_i64]).await.unwrap();
+        tx.commit().await.unwrap();
+        let value = || async { db.fetch_one::<(i64,)>("SELECT value FROM sequences", args![]).await.unwrap().0 };
+        let racers = (0..40).map(|_| async {
+            let mut seen = value().await;
+            loop {
+                let mut tx = db.begin().await.unwrap();
+                let sql = "UPDATE sequences SET value = value + 1 WHERE value = $1";
+                if tx.execute(sql, args![seen]).await.unwrap() == 1 {
+                    return tx.commit().await.unwrap();
+                }
+                tx.undo().await.unwrap();
+                let now = value().await;
+                assert_ne!(now, seen, "what was faster is seen");
+                seen = now;
+            }
+        });
+        join_all(racers).await;
+        assert_eq!(value().await, 40);
+    })
+    .await;
+}
