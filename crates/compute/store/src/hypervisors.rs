@@ -59,15 +59,19 @@ pub struct HypervisorTotals {
     pub workload: i64,
 }
 
-/// A hypervisor whose service was deleted is not shown, as with Nova.
-const FROM: &str = "
+/// A hypervisor whose service was deleted is not shown, as with Nova. The servers that are summed up can be narrowed
+/// down between the two halves.
+const FROM: [&str; 2] = [
+    "
     FROM hypervisors h
     JOIN compute_services s ON s.host = h.host AND s.\"binary\" = 'nova-compute'
     LEFT JOIN (
         SELECT host, COUNT(*) AS servers, COUNT(task_state) AS workload, CAST(SUM(vcpus) AS BIGINT) AS vcpus_used,
                CAST(SUM(ram_mib) AS BIGINT) AS ram_mib_used, CAST(SUM(disk_gib) AS BIGINT) AS disk_gib_used
-        FROM instances WHERE deleted_at IS NULL AND host IS NOT NULL GROUP BY host
-    ) u ON u.host = h.host";
+        FROM instances WHERE deleted_at IS NULL AND host IS NOT NULL",
+    " GROUP BY host
+    ) u ON u.host = h.host",
+];
 
 const COLUMNS: &str = "
     SELECT h.id, h.uuid, h.host, h.hypervisor_hostname, h.hypervisor_type, h.hypervisor_version, h.host_ip, h.vcpus,
@@ -83,6 +87,15 @@ pub enum HypervisorKey<'a> {
     /// Below microversion 2.53.
     Id(i64),
     Uuid(&'a str),
+}
+
+impl HypervisorKey<'_> {
+    fn push(self, q: &mut SqlBuilder) {
+        match self {
+            Self::Id(id) => q.push("id = ").bind(id),
+            Self::Uuid(uuid) => q.push("uuid = ").bind(uuid),
+        };
+    }
 }
 
 /// Which hypervisors a list has; by id.
@@ -105,11 +118,10 @@ pub async fn hypervisor_of_host(tx: &mut Tx, host: &str) -> Result<Option<Provid
 impl Store {
     pub async fn hypervisor_fetch(&self, key: HypervisorKey<'_>) -> Result<Option<Hypervisor>, DbError> {
         let mut q = SqlBuilder::new(COLUMNS);
-        q.push(FROM);
-        match key {
-            HypervisorKey::Id(id) => q.push(" WHERE h.id = ").bind(id),
-            HypervisorKey::Uuid(uuid) => q.push(" WHERE h.uuid = ").bind(uuid),
-        };
+        q.push(FROM[0]).push(" AND host = (SELECT host FROM hypervisors WHERE ");
+        key.push(&mut q);
+        q.push(")").push(FROM[1]).push(" WHERE h.");
+        key.push(&mut q);
         let (sql, values) = q.finish();
         self.db().fetch_optional(sql, values).await
     }
@@ -117,7 +129,11 @@ impl Store {
     /// One statement, however many there are.
     pub async fn hypervisor_list(&self, list: HypervisorList<'_>) -> Result<Vec<Hypervisor>, DbError> {
         let mut q = SqlBuilder::new(COLUMNS);
-        q.push(FROM).push(" WHERE 1 = 1");
+        q.push(FROM[0]);
+        if let Some(host) = list.host {
+            q.push(" AND host = ").bind(host);
+        }
+        q.push(FROM[1]).push(" WHERE 1 = 1");
         if let Some(part) = list.hostname {
             q.push(" AND h.hypervisor_hostname LIKE ").bind(contains(part)).push(" ESCAPE '\\'");
         }
@@ -146,7 +162,7 @@ impl Store {
                     CAST(COALESCE(SUM(u.servers), 0) AS BIGINT) AS servers,
                     CAST(COALESCE(SUM(u.workload), 0) AS BIGINT) AS workload",
         );
-        q.push(FROM).push(" WHERE s.disabled = ").bind(false);
+        q.push(FROM[0]).push(FROM[1]).push(" WHERE s.disabled = ").bind(false);
         let (sql, values) = q.finish();
         self.db().fetch_one(sql, values).await
     }
