@@ -13,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What Nova's fake driver says.
-const CONSOLE: &[u8] = b"FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE";
+/// What Nova's fake driver says, and more, so that its last lines differ from all of it.
+const CONSOLE: &[u8] = b"FAKE CONSOLE OUTPUT\nANOTHER\nONE MORE\nAND ONE\nLAST LINE";
 
 /// Any image boots here, on anything.
 const TRAITS: &[&str] = &[
