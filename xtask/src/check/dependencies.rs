@@ -190,6 +190,6 @@ mod tests {
         let mut repo = fixture::crates(&[("compute-conductor", &[])]);
         repo.crates.get_mut("compute-conductor").unwrap().dev_dependencies = vec!["sqlx".into()];
         let problems = check(&repo).unwrap();
-        assert!(problems[0].what.contains("platform-db, identity"), "{problems:?}");
+        assert!(problems[0].what.contains("is for platform-db, "), "{problems:?}");
     }
 }
