@@ -46,25 +46,27 @@ pub async fn host_register(
     service_ensure(tx, now, host.as_str(), COMPUTE).await?;
     let traits = serde_json::to_string(&facts.traits).unwrap_or_default();
     let cpu_info = facts.cpu_info.to_string();
+    // $1 … $12 of both statements
+    let reported = args![
+        host,
+        &facts.hypervisor_hostname,
+        &facts.hypervisor_type,
+        facts.hypervisor_version,
+        &facts.host_ip,
+        facts.vcpus,
+        facts.ram.0,
+        facts.disk_gib,
+        &cpu_info,
+        &traits,
+        facts.booted_at,
+        now
+    ];
     let known: Option<(String,)> = tx
         .fetch_optional(
             "UPDATE hypervisors SET hypervisor_hostname = $2, hypervisor_type = $3, hypervisor_version = $4, host_ip = $5,
                     vcpus = $6, ram_mib = $7, disk_gib = $8, cpu_info = $9, traits = $10, booted_at = $11, updated_at = $12
              WHERE host = $1 RETURNING uuid",
-            args![
-                host,
-                &facts.hypervisor_hostname,
-                &facts.hypervisor_type,
-                facts.hypervisor_version,
-                &facts.host_ip,
-                facts.vcpus,
-                facts.ram.0,
-                facts.disk_gib,
-                &cpu_info,
-                &traits,
-                facts.booted_at,
-                now
-            ],
+            reported.clone(),
         )
         .await?;
     if let Some((uuid,)) = known {
@@ -72,27 +74,12 @@ pub async fn host_register(
     }
     let id = tx.next_id("hypervisors").await?;
     let uuid = ProviderId::random();
+    let all = reported.into_iter().chain(args![id, uuid]).collect();
     tx.execute(
-        "INSERT INTO hypervisors (id, uuid, host, hypervisor_hostname, hypervisor_type, hypervisor_version, host_ip, vcpus,
-                                  ram_mib, disk_gib, cpu_info, traits, booted_at, failed_builds, created_at,
-                                  updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $14)",
-        args![
-            id,
-            uuid,
-            host,
-            &facts.hypervisor_hostname,
-            &facts.hypervisor_type,
-            facts.hypervisor_version,
-            &facts.host_ip,
-            facts.vcpus,
-            facts.ram.0,
-            facts.disk_gib,
-            &cpu_info,
-            &traits,
-            facts.booted_at,
-            now
-        ],
+        "INSERT INTO hypervisors (host, hypervisor_hostname, hypervisor_type, hypervisor_version, host_ip, vcpus, ram_mib,
+                                  disk_gib, cpu_info, traits, booted_at, updated_at, id, uuid, failed_builds, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $12)",
+        all,
     )
     .await?;
     Ok(uuid)
