@@ -86,6 +86,20 @@ impl Identity {
         }
     }
 
+    /// What a token shown with that request means; and whether that says nothing about other requests, because the token
+    /// has access rules.
+    pub(crate) async fn validated(&self, token: &str, asked: Asked<'_>) -> Result<(Arc<TokenFacts>, bool), AuthError> {
+        let resolved = self.valid(token).await?;
+        let rules = &resolved.access_rules;
+        let good = rules.is_empty() || rules.iter().any(|r| r.permits(&asked));
+        if good { Ok((resolved.facts.clone(), !rules.is_empty())) } else { Err(AuthError::Invalid) }
+    }
+
+    /// Changes after each change that may alter what a token means, made here or noticed elsewhere.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.revision.changes()
+    }
+
     /// Makes new token keys: see [`KeyRepository::rotate`].
     pub fn rotate_keys(&self) -> Result<(), Error> {
         Ok(self.0.keys.rotate()?)
@@ -131,9 +145,6 @@ impl Authenticate for Identity {
     }
 
     async fn authenticate_for(&self, token: &str, asked: Asked<'_>) -> Result<Arc<TokenFacts>, AuthError> {
-        let resolved = self.valid(token).await?;
-        let rules = &resolved.access_rules;
-        let good = rules.is_empty() || rules.iter().any(|r| r.permits(&asked));
-        if good { Ok(resolved.facts.clone()) } else { Err(AuthError::Invalid) }
+        self.validated(token, asked).await.map(|(facts, _)| facts)
     }
 }
