@@ -117,7 +117,7 @@ async fn compute_elsewhere_reads_images_by_ticket() {
         };
         assert!(read(&images).await == read(&local).await, "{range:?}");
     }
-    let (owner, stranger) = (context("p1", &["member"]), context("p2", &["member"]));
+    let (owner, stranger) = (context("p1", &["member", "reader"]), context("p2", &["member", "reader"]));
     assert!(images.open(&owner, id, None).await.is_ok());
     assert!(matches!(images.open(&stranger, id, None).await, Err(SourceError::NotFound(_))));
 }
