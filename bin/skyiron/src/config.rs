@@ -9,7 +9,9 @@ use std::path::Path;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub cloud: Cloud,
+    pub endpoints: Endpoints,
     pub database: Database,
+    pub bus: Bus,
     pub identity: Identity,
     pub image: Image,
     pub compute: Compute,
@@ -21,7 +23,23 @@ pub(crate) struct Config {
 pub(crate) struct Cloud {
     pub listen: String,
     pub public_url: String,
+    pub internal_url: String,
     pub region: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Endpoints {
+    pub identity: String,
+    pub compute: String,
+    pub image: String,
+    pub placement: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Bus {
+    pub url: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +51,7 @@ pub(crate) struct Database {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Identity {
+    pub keys_dir: String,
     pub token_ttl_secs: u64,
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
@@ -53,6 +72,7 @@ pub(crate) struct Image {
 pub(crate) struct Compute {
     pub host: String,
     pub fake_hosts: u32,
+    pub fake_host_prefix: String,
     pub fake_delay_ms: u64,
     pub accelerator: Accelerator,
     pub guest_user: String,
@@ -86,12 +106,18 @@ pub(crate) struct Log {
 
 impl Default for Cloud {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8700".into(), public_url: String::new(), region: "RegionOne".into() }
+        Self {
+            listen: "127.0.0.1:8700".into(),
+            public_url: String::new(),
+            internal_url: String::new(),
+            region: "RegionOne".into(),
+        }
     }
 }
 impl Default for Identity {
     fn default() -> Self {
         Self {
+            keys_dir: String::new(),
             token_ttl_secs: 3600,
             lockout_failure_attempts: 0,
             lockout_duration_secs: 1800,
@@ -110,6 +136,7 @@ impl Default for Compute {
         Self {
             host: String::new(),
             fake_hosts: 0,
+            fake_host_prefix: "fake-".into(),
             fake_delay_ms: 0,
             accelerator: Accelerator::Auto,
             guest_user: String::new(),
@@ -136,8 +163,24 @@ impl Default for Log {
 const KEYS: &[(&str, &str)] = &[
     ("cloud.listen", "Address and port of the listener that serves everything."),
     ("cloud.public_url", "How clients reach it, for the catalog: http://cloud.example:8700. Empty: from `listen`."),
+    (
+        "cloud.internal_url",
+        "How other processes of the cloud reach this one's listener: http://10.0.0.5:8700. Empty: from `listen`.",
+    ),
     ("cloud.region", "The region's name in the catalog."),
+    (
+        "endpoints.identity",
+        "Where clients reach the service, for the catalog: http://cloud.example:5000. Empty: `public_url`/identity.",
+    ),
+    ("endpoints.compute", "The same for compute. Empty: `public_url`/compute."),
+    ("endpoints.image", "The same for images. Empty: `public_url`/image."),
+    ("endpoints.placement", "The same for placement. Empty: `public_url`/placement."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
+    ("bus.url", "nats://HOST:4222, several by commas: where the roles of a cloud meet. Empty: all are in one process."),
+    (
+        "identity.keys_dir",
+        "Token and credential keys; every identity of a cloud needs the same ones. Empty: keys/ in the data folder.",
+    ),
     ("identity.token_ttl_secs", "How long a token lives, in seconds."),
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
@@ -151,6 +194,7 @@ const KEYS: &[(&str, &str)] = &[
         "compute.fake_hosts",
         "Simulated hosts beside, or with QEMU missing instead of, the real one. For tests and scale.",
     ),
+    ("compute.fake_host_prefix", "What the names of simulated hosts begin with; a number follows."),
     ("compute.fake_delay_ms", "How long each action of a simulated host takes."),
     ("compute.accelerator", "auto: KVM where the processor and /dev/kvm offer it, else tcg. Or: kvm, tcg."),
     ("compute.guest_user", "Unprivileged user that QEMU runs as. Empty: `skyiron` if there is one, else `nobody`."),

@@ -46,7 +46,9 @@ impl std::fmt::Debug for Identity {
 impl Identity {
     /// Opens identity over a migrated database: reads or makes the keys, and brings the first domain, project, user,
     /// roles and this cloud's catalog to what they must be.
-    pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    ///
+    /// `true`: the user `admin` was made now, with the password of `config`; otherwise it has whatever password it had.
+    pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<(Self, bool), Error> {
         let inner = Inner {
             keys: KeyRepository::open(&config.key_dir.join("fernet-keys"), config.max_active_keys)?,
             credential_keys: KeyRepository::open(&config.key_dir.join("credential-keys"), config.max_active_keys)?,
@@ -61,10 +63,10 @@ impl Identity {
             clock,
         };
         let identity = Self(Arc::new(inner));
-        bootstrap::run(&identity).await?;
+        let made_admin = bootstrap::run(&identity).await?;
         identity.look_for_changes().await?;
         tokio::spawn(watch(Arc::downgrade(&identity.0)));
-        Ok(identity)
+        Ok((identity, made_admin))
     }
 
     /// What a token means, if it is valid now. About a microsecond for a token seen before.

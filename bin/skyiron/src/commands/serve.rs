@@ -22,7 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn run(o: Options) -> Result<()> {
     let config = config::load(&o.config)?;
     platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
-    let roles = Roles::chosen(&o.roles)?;
+    let roles = Roles::chosen(&o.roles, !config.bus.url.is_empty())?;
     runtime()?.block_on(async {
         let cloud = Cloud::start(DataDir::open(&o.data)?, config, roles).await?;
         cloud.ready().await;

@@ -76,7 +76,6 @@ pub struct Conductor {
     pub(crate) view: HostView,
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
-    registered: watch::Sender<bool>,
     started: Timestamp,
 }
 
@@ -96,17 +95,7 @@ impl Conductor {
     ) -> Arc<Self> {
         let view = HostView::new(store.clone(), clock.clone(), settings.service_down_time);
         let started = clock.now();
-        Arc::new(Self {
-            store,
-            placement,
-            bus,
-            clock,
-            settings,
-            view,
-            seen: Mutex::new(HashSet::new()),
-            registered: watch::Sender::new(false),
-            started,
-        })
+        Arc::new(Self { store, placement, bus, clock, settings, view, seen: Mutex::new(HashSet::new()), started })
     }
 
     /// The flows the engine must drive.
@@ -136,11 +125,6 @@ impl Conductor {
                 async move { me.register(q).await }
             }),
         ]
-    }
-
-    /// Turns true when the first host has registered.
-    pub fn registered(&self) -> watch::Receiver<bool> {
-        self.registered.subscribe()
     }
 
     /// Writes down which hosts live, until `stop`.
