@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use base::{Clock, SystemClock};
 use placement::Placement;
-use platform_bus::{Bus, LocalBus, Subscription};
+use platform_bus::{Bus, Subscription};
 use platform_db::Db;
 use platform_http::{Authenticate, Listening};
 use platform_telemetry::Metrics;
@@ -34,6 +34,7 @@ pub(crate) struct Cloud {
     readiness: Readiness,
     /// `None`: no role here keeps anything in the database.
     db: Option<Db>,
+    bus: Arc<dyn Bus>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     _subscriptions: Vec<Subscription>,
@@ -63,7 +64,7 @@ impl Ground {
     }
     /// Whether the bus reaches other processes.
     fn is_one_of_many(&self) -> bool {
-        !self.config.bus.url.is_empty()
+        self.config.bus.is_shared()
     }
 }
 
@@ -125,17 +126,18 @@ impl Cloud {
         };
         let (stop, stopping) = watch::channel(false);
         let address = listening.address;
-        let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
+        let bus = platform_bus::open(&config.bus.settings(&roles.to_string())).await.context("[bus]")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ground = Ground { config, data: data.clone(), roles, urls, db, bus, clock, stop: stopping.clone() };
-        let readiness = Readiness::new(ground.db.clone());
+        let readiness = Readiness::new(ground.db.clone(), ground.bus.clone());
         let router = ready::routes(readiness.clone(), metrics);
         let assembly = Assembly { router, tasks: JoinSet::new(), subscriptions: Vec::new(), readiness };
         let Assembly { router, mut tasks, subscriptions, readiness } = put_together(&ground, assembly, address).await?;
 
         tasks.spawn(platform_http::serve(listening, router, stopping));
         tracing::info!(url, "skyiron serves at {url}");
-        Ok(Self { url, data, readiness, db: ground.db, stop, tasks, _subscriptions: subscriptions, _lock: lock })
+        let Ground { db, bus, .. } = ground;
+        Ok(Self { url, data, readiness, db, bus, stop, tasks, _subscriptions: subscriptions, _lock: lock })
     }
 
     /// Returns once `/healthz` would answer 200.
@@ -143,10 +145,11 @@ impl Cloud {
         self.readiness.reached().await;
     }
 
-    /// Ends all work in hand, in order. Guests keep running.
+    /// Ends all work in hand: requests and calls are answered, new ones go to other processes. Guests keep running.
     pub(crate) async fn stop(mut self) {
         let _nobody_listens = self.stop.send(true);
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let tasks = async { while self.tasks.join_next().await.is_some() {} };
+        let ended = async { tokio::join!(tasks, self.bus.drain()) };
         if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
             tracing::warn!("some work did not end in time: it will be taken up at the next start");
         }

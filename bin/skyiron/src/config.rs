@@ -1,6 +1,7 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
 use anyhow::{Context, Result, bail};
+use base::Secret;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -36,10 +37,39 @@ pub(crate) struct Endpoints {
     pub placement: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Bus {
-    pub url: String,
+    pub url: Secret,
+    pub prefix: String,
+    pub token: Secret,
+    pub credentials_file: String,
+    pub nkey_file: String,
+    pub ssl_root_cert: String,
+    pub ssl_cert: String,
+    pub ssl_key: String,
+}
+
+impl Bus {
+    /// `name` is what the servers' monitoring calls this process.
+    pub(crate) fn settings(&self, name: &str) -> platform_bus::Settings {
+        let c = self.clone();
+        platform_bus::Settings {
+            url: c.url,
+            prefix: c.prefix,
+            name: name.to_owned(),
+            token: c.token,
+            credentials_file: c.credentials_file,
+            nkey_file: c.nkey_file,
+            ssl_root_cert: c.ssl_root_cert,
+            ssl_cert: c.ssl_cert,
+            ssl_key: c.ssl_key,
+        }
+    }
+    /// Whether it reaches other processes.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.url.expose().is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -114,6 +144,21 @@ impl Default for Cloud {
         }
     }
 }
+impl Default for Bus {
+    fn default() -> Self {
+        let s = platform_bus::Settings::default();
+        Self {
+            url: s.url,
+            prefix: s.prefix,
+            token: s.token,
+            credentials_file: s.credentials_file,
+            nkey_file: s.nkey_file,
+            ssl_root_cert: s.ssl_root_cert,
+            ssl_cert: s.ssl_cert,
+            ssl_key: s.ssl_key,
+        }
+    }
+}
 impl Default for Identity {
     fn default() -> Self {
         Self {
@@ -176,7 +221,17 @@ const KEYS: &[(&str, &str)] = &[
     ("endpoints.image", "The same for images. Empty: `public_url`/image."),
     ("endpoints.placement", "The same for placement. Empty: `public_url`/placement."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
-    ("bus.url", "nats://HOST:4222, several by commas: where the roles of a cloud meet. Empty: all are in one process."),
+    (
+        "bus.url",
+        "nats://USER:PASSWORD@HOST:4222 or tls://…, several separated by commas. Empty: all roles are in one process.",
+    ),
+    ("bus.prefix", "First word of every subject: clouds that share NATS servers differ in it."),
+    ("bus.token", "Logs in by a token."),
+    ("bus.credentials_file", "Logs in by a .creds file. Empty: none."),
+    ("bus.nkey_file", "Logs in by an nkey: a file with its seed. Empty: none."),
+    ("bus.ssl_root_cert", "PEM file of who vouches for the servers; TLS always. Empty: the system's authorities."),
+    ("bus.ssl_cert", "This process's certificate, a PEM file, with `ssl_key`. Empty: none."),
+    ("bus.ssl_key", "Its key."),
     (
         "identity.keys_dir",
         "Token and credential keys; every identity of a cloud needs the same ones. Empty: keys/ in the data folder.",
@@ -264,6 +319,7 @@ fn check(c: &Config) -> Result<()> {
     if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
         bail!("database.url begins with sqlite: or postgresql://");
     }
+    c.bus.settings("").check().context("[bus]")?;
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),
         ("ram", c.compute.ram_allocation_ratio),
@@ -325,6 +381,8 @@ mod tests {
         assert!(error("[cloud]\nlisten = 8700").contains("wrong type"));
         assert!(error("[cloud]\nlisten = \"nowhere\"").contains("ADDRESS:PORT"));
         assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
+        assert!(error("[bus]\nurl = \"amqp://a:secret@h\"").contains("nats:// or tls://"));
+        assert!(!error("[bus]\nurl = \"amqp://a:secret@h\"").contains("secret"));
         assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 /// OpenStack's services by the names of their folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +84,22 @@ impl Roles {
     }
 }
 
+/// `compute-api,placement`; `all` if it is all of them.
+impl std::fmt::Display for Roles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if ALL.iter().all(|r| self.has(*r)) {
+            return f.write_str("all");
+        }
+        let names: Vec<String> = ALL
+            .iter()
+            .filter(|r| self.has(**r))
+            .filter_map(|r| r.to_possible_value())
+            .map(|v| v.get_name().to_owned())
+            .collect();
+        f.write_str(&names.join(","))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +132,7 @@ mod tests {
         assert!(!chosen(&[Role::ComputeAgent, Role::ImageApi]).keep_something());
         assert!(chosen(&[Role::ComputeAgent, Role::ImageRegistry]).keep_something());
         assert!(Roles::all().keep_something());
+        assert_eq!(chosen(&[Role::ComputeAgent, Role::ImageApi]).to_string(), "image-api,compute-agent");
+        assert_eq!(Roles::all().to_string(), "all");
     }
 }
