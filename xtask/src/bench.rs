@@ -53,7 +53,8 @@ pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn build() -> Result<PathBuf> {
+/// The release binary.
+pub(crate) fn build() -> Result<PathBuf> {
     let done = Command::new("cargo").args(["build", "--release", "--package", "skyiron"]).status()?;
     if !done.success() {
         bail!("the release binary does not build");

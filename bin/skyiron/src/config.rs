@@ -110,6 +110,7 @@ pub(crate) struct Compute {
     pub build_timeout_secs: u64,
     pub action_timeout_secs: u64,
     pub max_attempts: u32,
+    pub lease_secs: u64,
     pub cpu_allocation_ratio: f64,
     pub ram_allocation_ratio: f64,
     pub disk_allocation_ratio: f64,
@@ -189,6 +190,7 @@ impl Default for Compute {
             build_timeout_secs: 600,
             action_timeout_secs: 180,
             max_attempts: 3,
+            lease_secs: 30,
             cpu_allocation_ratio: 4.0,
             ram_allocation_ratio: 1.0,
             disk_allocation_ratio: 1.0,
@@ -257,6 +259,7 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.build_timeout_secs", "How long one host may take to build a server."),
     ("compute.action_timeout_secs", "How long a host may take for a power action or a removal."),
     ("compute.max_attempts", "Hosts tried for one server."),
+    ("compute.lease_secs", "A conductor that has been silent for so long loses its work to another one. At least 2."),
     ("compute.cpu_allocation_ratio", "How many virtual processors a host gives out for each real one."),
     ("compute.ram_allocation_ratio", "The same for memory."),
     ("compute.disk_allocation_ratio", "The same for disk."),
@@ -320,6 +323,9 @@ fn check(c: &Config) -> Result<()> {
         bail!("database.url begins with sqlite: or postgresql://");
     }
     c.bus.settings("").check().context("[bus]")?;
+    if c.compute.lease_secs < 2 {
+        bail!("compute.lease_secs: {} is less than 2", c.compute.lease_secs);
+    }
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),
         ("ram", c.compute.ram_allocation_ratio),

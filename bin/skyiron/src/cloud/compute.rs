@@ -19,8 +19,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a worker may be silent before another takes its operation.
-const LEASE: Duration = Duration::from_secs(30);
 /// How often to look for due work when no hint comes.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Operations driven at once. Each is SQL only, so this bounds memory, not processors.
@@ -78,7 +76,7 @@ fn conductor(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
     a.subscriptions.extend(conductor.serve());
     let settings = EngineSettings {
         owner: format!("{host}/{}/{}", std::process::id(), g.clock.now().0),
-        lease: LEASE,
+        lease: Duration::from_secs(g.config.compute.lease_secs),
         interval: INTERVAL,
         concurrency: OPERATIONS,
     };
