@@ -1,6 +1,7 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
 use anyhow::{Context, Result, bail};
+use base::Secret;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::path::Path;
 pub(crate) struct Config {
     pub cloud: Cloud,
     pub database: Database,
+    pub bus: Bus,
     pub identity: Identity,
     pub image: Image,
     pub compute: Compute,
@@ -28,6 +30,37 @@ pub(crate) struct Cloud {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Database {
     pub url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Bus {
+    pub url: Secret,
+    pub prefix: String,
+    pub token: Secret,
+    pub credentials_file: String,
+    pub nkey_file: String,
+    pub ssl_root_cert: String,
+    pub ssl_cert: String,
+    pub ssl_key: String,
+}
+
+impl Bus {
+    /// `name` is what the servers' monitoring calls this process.
+    pub(crate) fn settings(&self, name: &str) -> platform_bus::Settings {
+        let c = self.clone();
+        platform_bus::Settings {
+            url: c.url,
+            prefix: c.prefix,
+            name: name.to_owned(),
+            token: c.token,
+            credentials_file: c.credentials_file,
+            nkey_file: c.nkey_file,
+            ssl_root_cert: c.ssl_root_cert,
+            ssl_cert: c.ssl_cert,
+            ssl_key: c.ssl_key,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +122,21 @@ impl Default for Cloud {
         Self { listen: "127.0.0.1:8700".into(), public_url: String::new(), region: "RegionOne".into() }
     }
 }
+impl Default for Bus {
+    fn default() -> Self {
+        let s = platform_bus::Settings::default();
+        Self {
+            url: s.url,
+            prefix: s.prefix,
+            token: s.token,
+            credentials_file: s.credentials_file,
+            nkey_file: s.nkey_file,
+            ssl_root_cert: s.ssl_root_cert,
+            ssl_cert: s.ssl_cert,
+            ssl_key: s.ssl_key,
+        }
+    }
+}
 impl Default for Identity {
     fn default() -> Self {
         Self {
@@ -138,6 +186,17 @@ const KEYS: &[(&str, &str)] = &[
     ("cloud.public_url", "How clients reach it, for the catalog: http://cloud.example:8700. Empty: from `listen`."),
     ("cloud.region", "The region's name in the catalog."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
+    (
+        "bus.url",
+        "nats://USER:PASSWORD@HOST:4222 or tls://…, several separated by commas. Empty: all roles are in one process.",
+    ),
+    ("bus.prefix", "First word of every subject: clouds that share NATS servers differ in it."),
+    ("bus.token", "Logs in by a token."),
+    ("bus.credentials_file", "Logs in by a .creds file. Empty: none."),
+    ("bus.nkey_file", "Logs in by an nkey: a file with its seed. Empty: none."),
+    ("bus.ssl_root_cert", "PEM file of who vouches for the servers; TLS always. Empty: the system's authorities."),
+    ("bus.ssl_cert", "This process's certificate, a PEM file, with `ssl_key`. Empty: none."),
+    ("bus.ssl_key", "Its key."),
     ("identity.token_ttl_secs", "How long a token lives, in seconds."),
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
@@ -220,6 +279,7 @@ fn check(c: &Config) -> Result<()> {
     if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
         bail!("database.url begins with sqlite: or postgresql://");
     }
+    c.bus.settings("").check().context("[bus]")?;
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),
         ("ram", c.compute.ram_allocation_ratio),
@@ -281,6 +341,8 @@ mod tests {
         assert!(error("[cloud]\nlisten = 8700").contains("wrong type"));
         assert!(error("[cloud]\nlisten = \"nowhere\"").contains("ADDRESS:PORT"));
         assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
+        assert!(error("[bus]\nurl = \"amqp://a:secret@h\"").contains("nats:// or tls://"));
+        assert!(!error("[bus]\nurl = \"amqp://a:secret@h\"").contains("secret"));
         assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
     }
 }

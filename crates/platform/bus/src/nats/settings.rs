@@ -77,6 +77,11 @@ pub(super) struct Plan {
 }
 
 impl Settings {
+    /// Finds what can be found without reading files or asking servers.
+    pub fn check(&self) -> Result<(), OpenError> {
+        if self.url.expose().is_empty() { Ok(()) } else { self.plan().map(|_| ()) }
+    }
+
     pub(super) fn plan(&self) -> Result<Plan, OpenError> {
         let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
         let mut logins = Vec::new();
