@@ -25,6 +25,7 @@ use inbox::{Answer, Inbox};
 use serving::Serving;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -199,12 +200,15 @@ impl Bus for NatsBus {
 
     fn listen(&self, subject: &str, on_hint: OnHint) -> Subscription {
         let (client, on) = (self.0.client.clone(), self.wire(subject));
+        // an abort alone comes too late for a task that is at work just then: it may see the next hint as well
+        let listens = Arc::new(AtomicBool::new(true));
+        let still = listens.clone();
         let listening = self.with_subscription(async move { client.subscribe(on).await }, |mut hints| async move {
-            while hints.next().await.is_some() {
+            while hints.next().await.is_some() && still.load(Ordering::SeqCst) {
                 on_hint();
             }
         });
-        Subscription::ending_with(Aborted(listening.abort_handle()))
+        Subscription::ending_with(Listening { listens, task: listening.abort_handle() })
     }
 
     fn away(&self) -> Option<String> {
@@ -232,12 +236,16 @@ impl Bus for NatsBus {
     }
 }
 
-/// Ends a task.
-struct Aborted(tokio::task::AbortHandle);
+/// Ends a listener.
+struct Listening {
+    listens: Arc<AtomicBool>,
+    task: tokio::task::AbortHandle,
+}
 
-impl Drop for Aborted {
+impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        self.listens.store(false, Ordering::SeqCst);
+        self.task.abort();
     }
 }
 
