@@ -80,6 +80,37 @@ pub(crate) struct Database {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(crate) struct Bus {
+    pub url: Secret,
+    pub prefix: String,
+    pub token: Secret,
+    pub credentials_file: String,
+    pub nkey_file: String,
+    pub ssl_root_cert: String,
+    pub ssl_cert: String,
+    pub ssl_key: String,
+}
+
+impl Bus {
+    /// `name` is what the servers' monitoring calls this process.
+    pub(crate) fn settings(&self, name: &str) -> platform_bus::Settings {
+        let c = self.clone();
+        platform_bus::Settings {
+            url: c.url,
+            prefix: c.prefix,
+            name: name.to_owned(),
+            token: c.token,
+            credentials_file: c.credentials_file,
+            nkey_file: c.nkey_file,
+            ssl_root_cert: c.ssl_root_cert,
+            ssl_cert: c.ssl_cert,
+            ssl_key: c.ssl_key,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Identity {
     pub keys_dir: String,
     pub token_ttl_secs: u64,

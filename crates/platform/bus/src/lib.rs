@@ -4,8 +4,20 @@
 //! Subjects are dotted words, the first one the role that listens: `compute-conductor.fetch`, `compute-agent.host7.wake`.
 //! Several servers of one subject share its calls (a queue group); a hint reaches every listener.
 //!
-//! [`open`] gives the bus that is configured: [`LocalBus`] in one process, [`NatsBus`] between processes. What may change
-//! about messages while binaries of two releases work side by side is said at [`Versions`].
+//! [`open`] gives the bus that is configured: [`LocalBus`] in one process, [`NatsBus`] between processes.
+//!
+//! # Changing messages
+//!
+//! Between processes each call says which protocol versions its sender speaks, and a server that speaks none of them
+//! refuses with both named. The protocol is what stands around the messages (headers, parts, statuses) *and* the messages
+//! themselves.
+//!
+//! - Additive changes raise nothing. A reader ignores fields it does not know and gives a default to fields that are not
+//!   there: every new field has `#[serde(default)]`, and no message has `deny_unknown_fields`. A new variant of an enum,
+//!   a new status or a new meaning of an old field is not additive.
+//! - Any other change raises [`NEWEST`] by one, and the build still serves the version before it.
+//! - [`OLDEST`] follows one release later, never in the release that raised [`NEWEST`]. So binaries one release apart have
+//!   a version in common, and a cloud may be upgraded machine by machine.
 
 mod local;
 mod nats;

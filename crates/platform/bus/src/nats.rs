@@ -2,8 +2,9 @@
 //!
 //! A call is a request with a reply subject; the servers of a subject are a queue group, of which NATS picks one, and it
 //! answers at once where there is none. A request fits into one message (the server's `max_payload`, 1 MiB unless
-//! configured); a reply may be larger and comes in parts. Nothing is compressed: `cargo xtask bench bus` shows that it
-//! costs more time than it saves.
+//! configured); a reply may be larger and comes in parts. Nothing is compressed: packing and unpacking 200 KiB of JSON
+//! takes 1.2 ms, as long as sending them over 1 Gbit/s saves, and twice as long as the whole way on one machine
+//! (`cargo xtask bench bus`).
 
 mod connect;
 mod inbox;
@@ -24,6 +25,7 @@ use inbox::{Answer, Inbox};
 use serving::Serving;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -198,12 +200,15 @@ impl Bus for NatsBus {
 
     fn listen(&self, subject: &str, on_hint: OnHint) -> Subscription {
         let (client, on) = (self.0.client.clone(), self.wire(subject));
+        // an abort alone comes too late for a task that is at work just then: it may see the next hint as well
+        let listens = Arc::new(AtomicBool::new(true));
+        let still = listens.clone();
         let listening = self.with_subscription(async move { client.subscribe(on).await }, |mut hints| async move {
-            while hints.next().await.is_some() {
+            while hints.next().await.is_some() && still.load(Ordering::SeqCst) {
                 on_hint();
             }
         });
-        Subscription::ending_with(Aborted(listening.abort_handle()))
+        Subscription::ending_with(Listening { listens, task: listening.abort_handle() })
     }
 
     fn away(&self) -> Option<String> {
@@ -231,12 +236,16 @@ impl Bus for NatsBus {
     }
 }
 
-/// Ends a task.
-struct Aborted(tokio::task::AbortHandle);
+/// Ends a listener.
+struct Listening {
+    listens: Arc<AtomicBool>,
+    task: tokio::task::AbortHandle,
+}
 
-impl Drop for Aborted {
+impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        self.listens.store(false, Ordering::SeqCst);
+        self.task.abort();
     }
 }
 

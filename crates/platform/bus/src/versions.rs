@@ -1,16 +1,6 @@
-//! Which protocol versions this build speaks on a bus between processes.
-//!
-//! The protocol is what stands around the messages (headers, parts, statuses) *and* the messages themselves. The rule for
-//! the two constants:
-//!
-//! - Additive changes raise nothing. A reader ignores fields it does not know and gives a default to fields that are not
-//!   there, so every new field of a message has `#[serde(default)]` and no message has `deny_unknown_fields`. A new
-//!   variant of an enum, a new status or a new meaning of an old field is not additive.
-//! - Any other change raises [`NEWEST`] by one, and the build still serves the version before it.
-//! - [`OLDEST`] follows one release later: never in the same release that raised [`NEWEST`]. So binaries one release
-//!   apart always have a version in common, and a cloud may be upgraded machine by machine.
+//! The two constants, and what two sides have in common. The rule for raising them is in the crate's documentation.
 
-/// What this build speaks.
+/// What this build speaks. See the crate's documentation before raising it.
 pub const NEWEST: u32 = 1;
 /// The oldest it still understands.
 pub const OLDEST: u32 = 1;

@@ -2,8 +2,10 @@
 
 use crate::connected_to;
 use platform_bus::testing::{LossyBus, NatsServer, Odds, behaves};
-use platform_bus::{Bus, BusError, LocalBus, Settings, call, open, serve};
+use platform_bus::{Bus, BusError, LocalBus, Settings, call, call_retrying, open, serve};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 #[tokio::test]
 async fn in_one_process() {
@@ -82,5 +84,25 @@ async fn a_handler_that_panics_is_a_refusal() {
     });
     let answer = call::<_, u32>(&bus, "x", &(), crate::PATIENCE).await;
     assert!(matches!(answer, Err(BusError::Refused { .. })), "{answer:?}");
+    drop(served);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_retried_only_if_it_was_not_done() {
+    let deadline = Duration::from_secs(5);
+    let bus = LossyBus::new(Arc::new(LocalBus::default()), 1, Odds::default());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let served = serve(&bus, "x", move |refused: bool| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async move { if refused { Err("no") } else { Ok(()) } }
+    });
+    let refused = call_retrying::<_, ()>(&bus, "x", &true, deadline).await;
+    assert!(matches!(refused, Err(BusError::Refused { .. })), "{refused:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    bus.set(Odds { lose_reply: 1.0, ..Odds::default() });
+    let silent = call_retrying::<_, ()>(&bus, "x", &false, deadline).await;
+    assert!(matches!(silent, Err(BusError::Silent { limit, .. }) if limit == deadline), "{silent:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
     drop(served);
 }
