@@ -1,5 +1,9 @@
 //! A fresh, migrated database for a test, on each engine: our own store is never mocked.
 
+mod server;
+
+pub use server::Server;
+
 use crate::{Db, args, built};
 use std::future::Future;
 
@@ -39,4 +43,11 @@ where
 async fn sql_alone(db: &Db, sql: &str) -> Result<(), crate::DbError> {
     let _rows: Vec<(i64,)> = db.fetch_all(built(sql.to_owned()), args![]).await?;
     Ok(())
+}
+
+/// Runs a script of several statements, as a fixture has them.
+pub async fn load(db: &Db, script: &str) -> Result<(), crate::DbError> {
+    let mut tx = db.begin().await?;
+    tx.execute_script(built(script.to_owned())).await?;
+    tx.commit().await
 }

@@ -2,10 +2,10 @@
 
 use crate::Record;
 use base::Timestamp;
-use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::{SqlSafeStr, SqlStr};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -60,12 +60,12 @@ from! {
 }
 
 macro_rules! bind {
-    ($query:expr, $args:expr) => {{
+    ($query:expr, $args:expr, $text:expr) => {{
         let mut q = $query;
         for a in $args {
             q = match a {
                 Value::Int(v) => q.bind(v),
-                Value::Text(v) => q.bind(v),
+                Value::Text(v) => q.bind($text(v)),
                 Value::Bool(v) => q.bind(v),
                 Value::Float(v) => q.bind(v),
             };
@@ -78,20 +78,19 @@ pub(crate) fn sqlite_query_as<T: Record>(
     sql: impl SqlSafeStr,
     args: Vec<Value>,
 ) -> QueryAs<'static, Sqlite, T, SqliteArguments> {
-    bind!(sqlx::query_as(sql), args)
-}
-
-pub(crate) fn pg_query_as<T: Record>(
-    sql: impl SqlSafeStr,
-    args: Vec<Value>,
-) -> QueryAs<'static, Postgres, T, PgArguments> {
-    bind!(sqlx::query_as(sql), args)
+    bind!(sqlx::query_as(sql), args, |v| v)
 }
 
 pub(crate) fn sqlite_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    bind!(sqlx::query(sql), args)
+    bind!(sqlx::query(sql), args, |v| v)
 }
 
-pub(crate) fn pg_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
-    bind!(sqlx::query(sql), args)
+// by reference, so that a statement can be asked again on another connection
+
+pub(crate) fn pg_query_as<T: Record>(sql: SqlStr, args: &[Value]) -> QueryAs<'_, Postgres, T, PgArguments> {
+    bind!(sqlx::query_as(sql), args, Option::as_deref)
+}
+
+pub(crate) fn pg_query(sql: SqlStr, args: &[Value]) -> Query<'_, Postgres, PgArguments> {
+    bind!(sqlx::query(sql), args, Option::as_deref)
 }
