@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, bail};
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,10 +25,13 @@ pub(crate) struct Cloud {
     pub region: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Database {
     pub url: String,
+    pub max_connections: u32,
+    pub statement_timeout_secs: u64,
+    pub ssl_root_cert: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +93,11 @@ impl Default for Cloud {
         Self { listen: "127.0.0.1:8700".into(), public_url: String::new(), region: "RegionOne".into() }
     }
 }
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: String::new(), max_connections: 16, statement_timeout_secs: 30, ssl_root_cert: String::new() }
+    }
+}
 impl Default for Identity {
     fn default() -> Self {
         Self {
@@ -132,12 +141,32 @@ impl Default for Log {
     }
 }
 
+impl Database {
+    /// How the database of that data folder is reached.
+    pub(crate) fn settings(&self, data: &Path) -> platform_db::Settings {
+        let mut settings = platform_db::Settings::new(&match self.url.as_str() {
+            "" => format!("sqlite:{}", data.join("skyiron.db").display()),
+            url => url.to_owned(),
+        });
+        settings.max_connections = self.max_connections;
+        settings.statement_timeout = Some(Duration::from_secs(self.statement_timeout_secs)).filter(|t| !t.is_zero());
+        settings.ssl_root_cert = Some(PathBuf::from(&self.ssl_root_cert)).filter(|p| !p.as_os_str().is_empty());
+        settings
+    }
+}
+
 /// What every key means, in the order of the file. A test holds this list to the types above.
 const KEYS: &[(&str, &str)] = &[
     ("cloud.listen", "Address and port of the listener that serves everything."),
     ("cloud.public_url", "How clients reach it, for the catalog: http://cloud.example:8700. Empty: from `listen`."),
     ("cloud.region", "The region's name in the catalog."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
+    ("database.max_connections", "Most connections of this process to PostgreSQL."),
+    (
+        "database.statement_timeout_secs",
+        "PostgreSQL ends a statement, or a transaction in which nothing happens, after so long. 0: never.",
+    ),
+    ("database.ssl_root_cert", "File of certificates (PEM) to trust for PostgreSQL beside the system's. Empty: none."),
     ("identity.token_ttl_secs", "How long a token lives, in seconds."),
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
@@ -219,6 +248,9 @@ fn check(c: &Config) -> Result<()> {
     let url = &c.database.url;
     if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
         bail!("database.url begins with sqlite: or postgresql://");
+    }
+    if c.database.max_connections == 0 {
+        bail!("database.max_connections: at least 1");
     }
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),

@@ -15,11 +15,13 @@
 //! transaction must do nothing but SQL between `begin` and `commit`: everybody else waits for it.
 
 mod builder;
+mod copy;
 mod error;
 mod group;
 mod migrate;
 mod postgres;
 mod settings;
+mod tables;
 mod tx;
 mod upgrade;
 mod value;
@@ -28,6 +30,7 @@ mod value;
 pub mod testing;
 
 pub use builder::SqlBuilder;
+pub use copy::{Content, CopiedTable, Progress, contents, copy, dump};
 pub use error::{DbError, Unavailable};
 pub use migrate::{Change, Contracts, Migrated, Migration, Schema, migrations};
 pub use settings::Settings;

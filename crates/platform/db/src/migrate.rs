@@ -112,27 +112,29 @@ fn compare(recorded: &[(String, String)], known: &[Migration]) -> Schema {
     schema
 }
 
-/// What to apply now, and what to leave.
-fn plan(schema: &Schema, contracts: Contracts) -> Result<(Vec<Migration>, Vec<Migration>), DbError> {
-    if let Some(why) = &schema.unusable {
-        let (name, why) = why.split_once(": ").unwrap_or(("", why));
-        return Err(DbError::Migration { name: name.into(), why: why.into() });
+impl Schema {
+    /// What would be applied now, and what left; or why this binary cannot use the database.
+    pub fn plan(&self, contracts: Contracts) -> Result<(Vec<Migration>, Vec<Migration>), DbError> {
+        if let Some(why) = &self.unusable {
+            let (name, why) = why.split_once(": ").unwrap_or(("", why));
+            return Err(DbError::Migration { name: name.into(), why: why.into() });
+        }
+        let fresh = self.applied.is_empty();
+        let is_contract = |m: &Migration| m.change() == Change::Contract;
+        let stop = self.pending.iter().position(is_contract).filter(|_| contracts == Contracts::Leave && !fresh);
+        let (now, left) = self.pending.split_at(stop.unwrap_or(self.pending.len()));
+        if let Some(behind) = left.iter().find(|m| !is_contract(m)) {
+            return Err(DbError::Migration {
+                name: left[0].name.into(),
+                why: format!(
+                    "it takes something away from older skyirons, and this one needs {} after it: stop all older ones and \
+                     run `skyiron db migrate --contract`",
+                    behind.name
+                ),
+            });
+        }
+        Ok((now.to_vec(), left.to_vec()))
     }
-    let fresh = schema.applied.is_empty();
-    let is_contract = |m: &Migration| m.change() == Change::Contract;
-    let stop = schema.pending.iter().position(is_contract).filter(|_| contracts == Contracts::Leave && !fresh);
-    let (now, left) = schema.pending.split_at(stop.unwrap_or(schema.pending.len()));
-    if let Some(behind) = left.iter().find(|m| !is_contract(m)) {
-        return Err(DbError::Migration {
-            name: left[0].name.into(),
-            why: format!(
-                "it takes something away from older skyirons, and this one needs {} after it: stop all older ones and \
-                 run `skyiron db migrate --contract`",
-                behind.name
-            ),
-        });
-    }
-    Ok((now.to_vec(), left.to_vec()))
 }
 
 /// A transaction beside which no other process changes the schema, and which may take its time.
@@ -174,7 +176,7 @@ pub(crate) async fn run(db: &Db, known: &[Migration], contracts: Contracts) -> R
     for (name, _) in &schema.unknown {
         tracing::info!(migration = name, "a newer skyiron has added {name} to the schema; this one runs on");
     }
-    let (now, left) = plan(&schema, contracts)?;
+    let (now, left) = schema.plan(contracts)?;
     let mut done = Migrated { applied: Vec::new(), left: left.iter().map(|m| m.name).collect() };
     for m in now {
         let mut tx = begin_alone(db).await?;

@@ -1,7 +1,9 @@
 //! A transaction on either engine.
 
 use crate::group::Turn;
+use crate::tables::Type;
 use crate::{Db, DbError, Dialect, Durability, Engine, Record, Value, postgres, value};
+use futures_util::TryStreamExt;
 use sqlx::SqlSafeStr;
 
 /// An open transaction. Dropping it without [`Tx::commit`] undoes it.
@@ -111,5 +113,35 @@ impl Tx {
             Kind::Sqlite(turn) => Ok(sqlx::raw_sql(sql).execute(turn.connection()?).await.map(drop)?),
             Kind::Postgres(t) => t.execute_script(sql.into_sql_str()).await,
         }
+    }
+
+    /// All rows of a statement whose columns are of those types, `batch` at a time.
+    pub(crate) async fn each_batch(
+        &mut self,
+        sql: impl SqlSafeStr,
+        types: &[Type],
+        batch: usize,
+        mut each: impl AsyncFnMut(Vec<Vec<Value>>) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
+        macro_rules! rows {
+            ($connection:expr) => {{
+                let mut rows = sqlx::query(sql).fetch($connection);
+                let mut some = Vec::with_capacity(batch);
+                while let Some(row) = rows.try_next().await? {
+                    some.push(value::values(&row, types)?);
+                    if some.len() == batch {
+                        each(std::mem::replace(&mut some, Vec::with_capacity(batch))).await?;
+                    }
+                }
+                if !some.is_empty() {
+                    each(some).await?;
+                }
+            }};
+        }
+        match &mut self.inner {
+            Kind::Sqlite(turn) => rows!(turn.connection()?),
+            Kind::Postgres(t) => rows!(t.connection()?),
+        }
+        Ok(())
     }
 }

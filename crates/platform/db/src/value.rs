@@ -1,11 +1,12 @@
 //! Values on their way into a statement, with the type that a NULL would have.
 
 use crate::Record;
+use crate::tables::Type;
 use base::Timestamp;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
-use sqlx::{SqlSafeStr, SqlStr};
+use sqlx::{Row, SqlSafeStr, SqlStr};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -93,4 +94,25 @@ pub(crate) fn pg_query_as<T: Record>(sql: SqlStr, args: &[Value]) -> QueryAs<'_,
 
 pub(crate) fn pg_query(sql: SqlStr, args: &[Value]) -> Query<'_, Postgres, PgArguments> {
     bind!(sqlx::query(sql), args, Option::as_deref)
+}
+
+/// A row whose columns are of those types.
+pub(crate) fn values<'r, R>(row: &'r R, types: &[Type]) -> Result<Vec<Value>, sqlx::Error>
+where
+    R: Row,
+    usize: sqlx::ColumnIndex<R>,
+    Option<i64>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<bool>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<f64>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let one = |(n, t): (usize, &Type)| {
+        Ok(match t {
+            Type::Int => Value::Int(row.try_get(n)?),
+            Type::Text => Value::Text(row.try_get(n)?),
+            Type::Bool => Value::Bool(row.try_get(n)?),
+            Type::Float => Value::Float(row.try_get(n)?),
+        })
+    };
+    types.iter().enumerate().map(one).collect()
 }

@@ -137,7 +137,7 @@ async fn probe(pool: super::WeakPool) {
             Err(NoSession::Full(_)) => {}
             Err(NoSession::Away { why, .. }) => {
                 // who asks now is told what is wrong now: first it is refused, then it starts
-                pool.0.health.away.send_if_modified(|away| std::mem::replace(away, Some(why)).is_none());
+                pool.0.health.away.send_if_modified(|away| away.replace(why).is_none());
                 continue;
             }
         }
