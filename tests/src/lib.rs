@@ -25,6 +25,8 @@ pub struct Setup {
     pub faults: String,
     /// Further configuration, TOML.
     pub config: String,
+    /// Files of the data folder before the first start: name and text.
+    pub files: Vec<(String, String)>,
 }
 
 pub struct World {
@@ -49,6 +51,7 @@ pub fn binary() -> PathBuf {
 
 pub struct Answer {
     pub status: StatusCode,
+    pub retry_after: Option<String>,
     pub body: Value,
 }
 
@@ -59,6 +62,10 @@ impl World {
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
         let mut world = Self { folder, setup, process: None, url: String::new(), http, token: String::new() };
+        std::fs::create_dir_all(world.data())?;
+        for (name, text) in &world.setup.files {
+            std::fs::write(world.data().join(name), text)?;
+        }
         world.launch().await?;
         Ok(world)
     }
@@ -118,6 +125,11 @@ impl World {
         let password = std::fs::read_to_string(self.data().join("admin-password"))?;
         self.token = self.login("admin", &password, "admin").await?;
         Ok(())
+    }
+
+    /// The admin's, scoped to its project.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// A project-scoped token.
@@ -188,8 +200,9 @@ impl World {
         }
         let answer = request.send().await?;
         let status = answer.status();
+        let retry_after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let text = answer.text().await?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        Ok(Answer { status, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 
     /// GET that must succeed.
