@@ -15,6 +15,7 @@ pub struct Client {
 
 pub struct Answer {
     pub status: StatusCode,
+    pub retry_after: Option<String>,
     pub body: Value,
 }
 
@@ -75,8 +76,9 @@ impl Client {
         }
         let answer = request.send().await?;
         let status = answer.status();
+        let retry_after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let text = answer.text().await?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        Ok(Answer { status, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 
     /// GET that must succeed.

@@ -28,6 +28,8 @@ pub struct Setup {
     pub faults: String,
     /// Further configuration, TOML.
     pub config: String,
+    /// Files of the data folder before the first start: name and text.
+    pub files: Vec<(String, String)>,
 }
 
 pub struct World {
@@ -61,6 +63,10 @@ impl World {
         // guests run as another user and must reach their files
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let mut world = Self { folder, setup, process: None, client: Client::of(String::new())? };
+        std::fs::create_dir_all(world.data())?;
+        for (name, text) in &world.setup.files {
+            std::fs::write(world.data().join(name), text)?;
+        }
         world.launch().await?;
         Ok(world)
     }

@@ -15,7 +15,7 @@ use axum::Router;
 use base::{Clock, SystemClock};
 use placement::Placement;
 use platform_bus::{Bus, Subscription};
-use platform_db::Db;
+use platform_db::{Contracts, Db, Dialect, migrations};
 use platform_http::{Authenticate, Listening};
 use platform_telemetry::Metrics;
 use ready::Readiness;
@@ -178,12 +178,13 @@ fn placement(g: &Ground, auth: Arc<dyn Authenticate>, a: &mut Assembly) -> Resul
 }
 
 async fn open_database(config: &Database, data: &DataDir) -> Result<Db> {
-    let url = match config.url.as_str() {
-        "" => format!("sqlite:{}", data.sub("skyiron.db").display()),
-        url => url.to_owned(),
+    let db = Db::open_with(&config.settings(&data.path)).await.context("the database cannot be opened")?;
+    let contracts = match db.dialect() {
+        // the folder's lock is ours: no older process is there
+        Dialect::Sqlite => Contracts::Apply,
+        Dialect::Postgres => Contracts::Leave,
     };
-    let db = Db::open(&url).await.context("the database cannot be opened")?;
-    db.migrate().await.context("the database cannot be migrated")?;
+    db.migrate_to(&migrations(), contracts).await.context("the database cannot be migrated")?;
     Ok(db)
 }
 

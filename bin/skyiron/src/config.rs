@@ -4,7 +4,8 @@ use anyhow::{Context, Result, bail};
 use base::Secret;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,41 +73,13 @@ impl Bus {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Database {
     pub url: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Bus {
-    pub url: Secret,
-    pub prefix: String,
-    pub token: Secret,
-    pub credentials_file: String,
-    pub nkey_file: String,
+    pub max_connections: u32,
+    pub statement_timeout_secs: u64,
     pub ssl_root_cert: String,
-    pub ssl_cert: String,
-    pub ssl_key: String,
-}
-
-impl Bus {
-    /// `name` is what the servers' monitoring calls this process.
-    pub(crate) fn settings(&self, name: &str) -> platform_bus::Settings {
-        let c = self.clone();
-        platform_bus::Settings {
-            url: c.url,
-            prefix: c.prefix,
-            name: name.to_owned(),
-            token: c.token,
-            credentials_file: c.credentials_file,
-            nkey_file: c.nkey_file,
-            ssl_root_cert: c.ssl_root_cert,
-            ssl_cert: c.ssl_cert,
-            ssl_key: c.ssl_key,
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,6 +164,11 @@ impl Default for Bus {
         }
     }
 }
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: String::new(), max_connections: 16, statement_timeout_secs: 30, ssl_root_cert: String::new() }
+    }
+}
 impl Default for Identity {
     fn default() -> Self {
         Self {
@@ -237,6 +215,20 @@ impl Default for Log {
     }
 }
 
+impl Database {
+    /// How the database of that data folder is reached.
+    pub(crate) fn settings(&self, data: &Path) -> platform_db::Settings {
+        let mut settings = platform_db::Settings::new(&match self.url.as_str() {
+            "" => format!("sqlite:{}", data.join("skyiron.db").display()),
+            url => url.to_owned(),
+        });
+        settings.max_connections = self.max_connections;
+        settings.statement_timeout = Some(Duration::from_secs(self.statement_timeout_secs)).filter(|t| !t.is_zero());
+        settings.ssl_root_cert = Some(PathBuf::from(&self.ssl_root_cert)).filter(|p| !p.as_os_str().is_empty());
+        settings
+    }
+}
+
 /// What every key means, in the order of the file. A test holds this list to the types above.
 const KEYS: &[(&str, &str)] = &[
     ("cloud.listen", "Address and port of the listener that serves everything."),
@@ -254,6 +246,12 @@ const KEYS: &[(&str, &str)] = &[
     ("endpoints.image", "The same for images. Empty: `public_url`/image."),
     ("endpoints.placement", "The same for placement. Empty: `public_url`/placement."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
+    ("database.max_connections", "Most connections of this process to PostgreSQL."),
+    (
+        "database.statement_timeout_secs",
+        "PostgreSQL ends a statement, or a transaction in which nothing happens, after so long. 0: never.",
+    ),
+    ("database.ssl_root_cert", "File of certificates (PEM) to trust for PostgreSQL beside the system's. Empty: none."),
     (
         "bus.url",
         "nats://USER:PASSWORD@HOST:4222 or tls://…, several separated by commas. Empty: all roles are in one process.",
@@ -352,6 +350,9 @@ fn check(c: &Config) -> Result<()> {
     let url = &c.database.url;
     if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
         bail!("database.url begins with sqlite: or postgresql://");
+    }
+    if c.database.max_connections == 0 {
+        bail!("database.max_connections: at least 1");
     }
     c.bus.settings("").check().context("[bus]")?;
     if c.compute.lease_secs < 2 {

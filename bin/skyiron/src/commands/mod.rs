@@ -1,9 +1,11 @@
 //! The operator's commands, one file each.
 
 pub(crate) mod config;
+pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod guest;
 pub(crate) mod openrc;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod up;
+pub(crate) mod upgrade;

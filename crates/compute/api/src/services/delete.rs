@@ -49,6 +49,6 @@ async fn forget_host(tx: &mut Tx, service: &Service) -> Result<(), Fault> {
             tracing::info!(%provider, ?held, "the host's resource provider is still in use");
             Err(in_use())
         }
-        Err(error) => Err(Fault::internal(&error)),
+        Err(error) => Err(faults::placement(error)),
     }
 }
