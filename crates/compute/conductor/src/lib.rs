@@ -6,14 +6,19 @@
 //!
 //! Any number of conductors may run on one database; none of them holds state that matters.
 
+mod claim;
+mod evacuated;
+mod fence;
 pub mod flows;
 mod hosts;
+mod recovery;
 mod register;
 mod reports;
 mod schedule;
 mod wishes;
 
 pub use hosts::HostView;
+pub use recovery::Recovery;
 
 use base::{Clock, HostName, Timestamp};
 use compute_model::assignment::{Fetch, Fetched, Register, Report, subject};
@@ -45,6 +50,8 @@ pub struct ConductorSettings {
     pub reserved_host_memory: u64,
     /// Nova's `[filter_scheduler]`.
     pub scheduler: compute_scheduler::Config,
+    /// What to do about hosts that stay silent.
+    pub recovery: Recovery,
     /// Name under which this process shows in `os-services`.
     pub host: String,
 }
@@ -61,6 +68,7 @@ impl Default for ConductorSettings {
             disk_allocation_ratio: 1.0,
             reserved_host_memory: 512,
             scheduler: compute_scheduler::Config::default(),
+            recovery: Recovery::default(),
             host: "localhost".to_owned(),
         }
     }
@@ -77,7 +85,10 @@ pub struct Conductor {
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
     registered: watch::Sender<bool>,
-    started: Timestamp,
+    pub(crate) fences: fence::Fences,
+    /// Why silent hosts are not recovered, as last said.
+    pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
+    pub(crate) started: Timestamp,
 }
 
 /// How often it is written down which hosts have asked for work. Far below any sensible `service_down_time`.
@@ -105,6 +116,8 @@ impl Conductor {
             view,
             seen: Mutex::new(HashSet::new()),
             registered: watch::Sender::new(false),
+            fences: fence::Fences::default(),
+            unrecovered: Mutex::default(),
             started,
         })
     }
@@ -115,6 +128,8 @@ impl Conductor {
             Arc::new(flows::Build(self.clone())),
             Arc::new(flows::Delete(self.clone())),
             Arc::new(flows::Power(self.clone())),
+            Arc::new(flows::Evacuate(self.clone())),
+            Arc::new(flows::Recover(self.clone())),
         ]
     }
 
@@ -143,7 +158,7 @@ impl Conductor {
         self.registered.subscribe()
     }
 
-    /// Writes down which hosts live, until `stop`.
+    /// Writes down which hosts live, and has those recovered that no longer do, until `stop`.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
@@ -152,13 +167,19 @@ impl Conductor {
             }
             if let Err(error) = self.write_seen().await {
                 tracing::warn!(%error, "cannot write down which hosts live");
+                continue;
+            }
+            if let Err(error) = self.look_for_dead_hosts().await {
+                tracing::warn!(%error, "cannot look for hosts to recover");
             }
         }
     }
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
-        let (assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
+        let (mut assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
+        let deadline = self.now().plus(self.settings.action_timeout);
+        assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
         Ok(Fetched { assignments, reported })
     }
 

@@ -78,6 +78,7 @@ impl Conductor {
             want,
             spec: spec.clone(),
             deadline: Timestamp(i64::MAX / 2),
+            evacuated: false,
         };
         state.assignments.insert(spec.id, (assignment, reported));
         before + 1
