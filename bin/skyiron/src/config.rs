@@ -65,6 +65,10 @@ pub(crate) struct Compute {
     pub disk_allocation_ratio: f64,
     pub reserved_host_memory_mib: u64,
     pub default_availability_zone: String,
+    pub recover_after_secs: u64,
+    pub fence_command: Vec<String>,
+    pub fence_timeout_secs: u64,
+    pub recover_most_hosts: u32,
     pub policy_file: String,
 }
 
@@ -122,6 +126,10 @@ impl Default for Compute {
             disk_allocation_ratio: 1.0,
             reserved_host_memory_mib: 512,
             default_availability_zone: "nova".into(),
+            recover_after_secs: 0,
+            fence_command: Vec::new(),
+            fence_timeout_secs: 60,
+            recover_most_hosts: 1,
             policy_file: String::new(),
         }
     }
@@ -163,6 +171,16 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.disk_allocation_ratio", "The same for disk."),
     ("compute.reserved_host_memory_mib", "Memory kept for the host itself, in MiB."),
     ("compute.default_availability_zone", "The zone of hosts that no aggregate puts into one."),
+    (
+        "compute.recover_after_secs",
+        "A host that has been silent for so long is fenced and its servers are evacuated. 0: never.",
+    ),
+    (
+        "compute.fence_command",
+        "Program and arguments that switch a host off: {host} in an argument is its name. Exit 0: it is surely off.",
+    ),
+    ("compute.fence_timeout_secs", "How long that command may take."),
+    ("compute.recover_most_hosts", "Hosts recovered at once. None is, if more than half of them are silent."),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
     ("log.filter", "info, debug, or by role: info,compute_agent=debug. RUST_LOG wins over it."),
     ("log.format", "text or json."),
@@ -219,6 +237,13 @@ fn check(c: &Config) -> Result<()> {
     let url = &c.database.url;
     if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
         bail!("database.url begins with sqlite: or postgresql://");
+    }
+    let (after, down) = (c.compute.recover_after_secs, c.compute.service_down_secs);
+    if after > 0 && after < down {
+        bail!("compute.recover_after_secs: {after} is less than compute.service_down_secs, {down}");
+    }
+    if c.compute.recover_most_hosts == 0 {
+        bail!("compute.recover_most_hosts: at least 1; compute.recover_after_secs = 0 switches recovery off");
     }
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),
@@ -282,5 +307,8 @@ mod tests {
         assert!(error("[cloud]\nlisten = \"nowhere\"").contains("ADDRESS:PORT"));
         assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
         assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
+        assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
+        assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
+        assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
     }
 }

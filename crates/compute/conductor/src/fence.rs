@@ -1,6 +1,7 @@
 //! Making sure that a silent host is off, by the operator's own command: only then may its servers run elsewhere.
 
 use crate::Conductor;
+use base::OperationId;
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -8,42 +9,57 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// `Err`: why the host may still be on.
 pub(crate) type Fenced = Result<(), String>;
 
-/// Commands under way in this process, one a host. A step of an operation may not wait as long as a power strip may take.
+/// Commands under way in this process, one an operation: what one operation has learnt is not true for the next. A step
+/// may not wait as long as a power strip may take.
 #[derive(Default)]
-pub(crate) struct Fences(Mutex<HashMap<String, watch::Receiver<Option<Fenced>>>>);
+pub(crate) struct Fences(Mutex<HashMap<OperationId, UnderWay>>);
+
+struct UnderWay {
+    told: watch::Receiver<Option<Fenced>>,
+    task: AbortHandle,
+}
 
 /// As much of what a failed command said is kept.
 const SAID_BYTES: u64 = 2048;
 
 impl Conductor {
     /// Runs the command, or waits for the one that runs already, for `patience` at most. `None`: it still runs; ask again.
-    pub(crate) async fn fence(&self, host: &str, patience: Duration) -> Option<Fenced> {
-        let mut under_way = {
+    pub(crate) async fn fence(&self, operation: OperationId, host: &str, patience: Duration) -> Option<Fenced> {
+        let mut told = {
             let mut fences = self.fences.0.lock().unwrap_or_else(PoisonError::into_inner);
-            fences.entry(host.to_owned()).or_insert_with(|| self.start_fence(host)).clone()
+            fences.entry(operation).or_insert_with(|| self.start_fence(host)).told.clone()
         };
-        let ended = tokio::time::timeout(patience, under_way.wait_for(Option::is_some)).await.ok()?;
+        let ended = tokio::time::timeout(patience, told.wait_for(Option::is_some)).await.ok()?;
         let fenced = match ended {
             Ok(fenced) => fenced.clone().unwrap_or_else(|| Err("the command has no end".to_owned())),
             Err(_) => Err("the task that ran the command failed".to_owned()),
         };
-        self.fences.0.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+        self.fences.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&operation);
         Some(fenced)
     }
 
-    fn start_fence(&self, host: &str) -> watch::Receiver<Option<Fenced>> {
+    /// Ends the operation's command, if it still runs.
+    pub(crate) fn stop_fence(&self, operation: OperationId) {
+        let under_way = self.fences.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&operation);
+        if let Some(under_way) = under_way {
+            under_way.task.abort();
+        }
+    }
+
+    fn start_fence(&self, host: &str) -> UnderWay {
         let (tell, told) = watch::channel(None);
         let (command, limit) = (self.settings.recovery.fence_command.clone(), self.settings.recovery.fence_timeout);
         let host = host.to_owned();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let fenced = tokio::time::timeout(limit, run(&command, &host)).await;
             tell.send_replace(Some(fenced.unwrap_or_else(|_| Err(format!("it took longer than {limit:?}")))));
         });
-        told
+        UnderWay { told, task: task.abort_handle() }
     }
 }
 

@@ -52,6 +52,9 @@ pub struct ConductorSettings {
     pub scheduler: compute_scheduler::Config,
     /// What to do about hosts that stay silent.
     pub recovery: Recovery,
+    /// How often it is written down which hosts have asked for work, and looked for those that have not. Far below any
+    /// sensible `service_down_time`.
+    pub seen_interval: Duration,
     /// Name under which this process shows in `os-services`.
     pub host: String,
 }
@@ -69,6 +72,7 @@ impl Default for ConductorSettings {
             reserved_host_memory: 512,
             scheduler: compute_scheduler::Config::default(),
             recovery: Recovery::default(),
+            seen_interval: Duration::from_secs(5),
             host: "localhost".to_owned(),
         }
     }
@@ -91,8 +95,6 @@ pub struct Conductor {
     pub(crate) started: Timestamp,
 }
 
-/// How often it is written down which hosts have asked for work. Far below any sensible `service_down_time`.
-const SEEN_INTERVAL: Duration = Duration::from_secs(5);
 /// How long after its start a conductor believes of no host that it is down: while no conductor ran, nobody wrote down
 /// which hosts ask for work.
 const HEARING: Duration = Duration::from_secs(10);
@@ -162,7 +164,7 @@ impl Conductor {
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(SEEN_INTERVAL) => {}
+                () = tokio::time::sleep(self.settings.seen_interval) => {}
                 _ = stop.wait_for(|s| *s) => return,
             }
             if let Err(error) = self.write_seen().await {

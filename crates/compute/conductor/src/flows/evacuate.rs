@@ -91,6 +91,18 @@ impl Evacuate {
         ignore.push(HostName(work.source.clone()));
         ignore.extend(work.failed.iter().map(|(host, _)| HostName(host.clone())));
         let target = work.target.clone().map(HostName);
+        // a host that is forced is asked nothing but this: Nova's new host looks at the group itself, and refuses
+        if let (true, Some(target)) = (work.force, &target)
+            && self
+                .0
+                .group_of(&server)
+                .await?
+                .is_some_and(|g| g.is_binding(&self.0.settings.scheduler) && !g.admits(target))
+        {
+            let message = "No valid host was found. The server's group does not allow its new host.".to_owned();
+            let details = format!("the group of the server does not allow {target}");
+            return Ok(self.fail(Ended { id, work, message, details, status: status::FAILED, silent: None }));
+        }
         let whither = Whither { ignore, force: work.force && target.is_some(), host: target, node: None };
         let choices = match self.0.choose(&server, &whither).await? {
             Ok(choices) => choices,

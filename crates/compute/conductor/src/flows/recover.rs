@@ -56,7 +56,7 @@ impl Recover {
         if silence.is_general() {
             return Ok(self.not_recovered(op, silence.why_general()));
         }
-        match self.0.fence(&host, PATIENCE).await {
+        match self.0.fence(op.id, &host, PATIENCE).await {
             None => {
                 let why = "waiting for the fence command to end".to_owned();
                 Ok(Step::new(Next::Wait { step: FENCE, why, until: self.0.now().plus(PAUSE) }))
@@ -136,6 +136,7 @@ impl Recover {
 
     fn not_recovered(&self, op: &Operation, why: String) -> Step {
         let (host, operation, now) = (op.subject.clone(), op.id, self.0.now());
+        self.0.stop_fence(operation);
         tracing::warn!(host, why, "host {host} is not recovered: {why}");
         Step::new(Next::Failed(why.clone())).effect(move |tx| {
             Box::pin(async move { Ok(record(tx, &host, Some(operation), now, "recover.failed", &why).await?) })
