@@ -158,6 +158,11 @@ impl World {
         self.launch().await
     }
 
+    /// From the next start on there are so many simulated hosts: those left out are silent.
+    pub fn set_fake_hosts(&mut self, hosts: u32) {
+        self.setup.fake_hosts = hosts;
+    }
+
     /// SIGTERM, and how long the process took to end.
     pub async fn terminate(&mut self) -> Result<Duration> {
         let child = self.process.as_ref().context("it does not run")?;
@@ -263,6 +268,16 @@ impl World {
 
     pub async fn action(&self, server: &str, body: Value) -> Result<Answer> {
         self.call(Method::POST, &format!("/compute/v2.1/servers/{server}/action"), Some(&body)).await
+    }
+
+    /// As [`Self::call`], at a microversion of compute: 2.`minor`.
+    pub async fn call_at(&self, minor: u16, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let version = format!("compute 2.{minor}");
+        self.call_as(&self.token, method, path, body, &[("openstack-api-version", &version)]).await
+    }
+
+    pub async fn action_at(&self, server: &str, minor: u16, body: Value) -> Result<Answer> {
+        self.call_at(minor, Method::POST, &format!("/compute/v2.1/servers/{server}/action"), Some(&body)).await
     }
 
     /// Waits until the server has this status and no task; ERROR where it is not wanted ends the wait.

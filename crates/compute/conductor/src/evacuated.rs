@@ -18,7 +18,7 @@ impl Conductor {
         let (instance, host, now) = (r.instance, &r.host, self.now());
         let mut tx = self.store.db().begin().await?;
         if let Outcome::Failed { message, .. } = outcome {
-            let waited_for = migration_source_again(&mut tx, instance, host, generation).await?;
+            let waited_for = migration_source_again(&mut tx, instance, host, generation, now).await?;
             if waited_for {
                 tracing::warn!(%instance, %host, message, "host {host} cannot yet remove the guest of {instance}, which was evacuated");
             }

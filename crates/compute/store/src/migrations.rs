@@ -169,12 +169,13 @@ pub async fn migration_source_again(
     instance: InstanceId,
     source: &HostName,
     generation: u64,
+    now: Timestamp,
 ) -> Result<bool, DbError> {
     let n = tx
         .execute(
-            "UPDATE compute_migrations SET left_generation = left_generation + 1
+            "UPDATE compute_migrations SET left_generation = left_generation + 1, updated_at = $4
              WHERE instance = $1 AND source_compute = $2 AND left_generation = $3 AND source_open",
-            args![instance, source, generation],
+            args![instance, source, generation, now],
         )
         .await?;
     Ok(n == 1)
@@ -197,6 +198,29 @@ pub async fn migrations_abandon(tx: &mut Tx, instance: InstanceId, now: Timestam
     Ok(open.into_iter().map(|(uuid,)| uuid).collect())
 }
 
+/// Moves from or to a host that have not ended.
+pub async fn migrations_under_way(tx: &mut Tx, host: &str) -> Result<i64, DbError> {
+    let (n,): (i64,) = tx
+        .fetch_one(
+            "SELECT COUNT(*) FROM compute_migrations
+             WHERE status IN ('accepted', 'pre-migrating') AND (source_compute = $1 OR dest_compute = $1)",
+            args![host],
+        )
+        .await?;
+    Ok(n)
+}
+
+/// Uuids of the moves whose source this host is, and is not free of the guest.
+pub async fn migrations_open_at(tx: &mut Tx, host: &str) -> Result<Vec<String>, DbError> {
+    let open: Vec<(String,)> = tx
+        .fetch_all(
+            "SELECT uuid FROM compute_migrations WHERE source_open AND source_compute = $1 ORDER BY uuid",
+            args![host],
+        )
+        .await?;
+    Ok(open.into_iter().map(|(uuid,)| uuid).collect())
+}
+
 #[derive(FromRow)]
 struct Left {
     instance: String,
@@ -204,9 +228,12 @@ struct Left {
     left_generation: i64,
 }
 
+/// Removals told at once: an answer is one message. The next question brings the next ones.
+const TOLD_AT_ONCE: usize = 50;
+
 impl Store {
     /// Guests that have left these hosts and may still be there: each is to be removed, under the generation at which it
-    /// left. Two statements at most; one where there are none.
+    /// left. Two statements; one where there are none. Those that have failed last come last.
     pub async fn evacuated_from(&self, hosts: &[HostName], deadline: Timestamp) -> Result<Vec<Assignment>, DbError> {
         let mut rows: Vec<Left> = Vec::new();
         for chunk in hosts.chunks(1000) {
@@ -215,12 +242,15 @@ impl Store {
                  WHERE source_open AND source_compute IN ",
             );
             q.bind_list(chunk);
+            q.push(" ORDER BY COALESCE(updated_at, created_at), id LIMIT ").bind(TOLD_AT_ONCE - rows.len());
             let (sql, values) = q.finish();
             rows.extend(self.db().fetch_all::<Left>(sql, values).await?);
         }
         let instances: HashMap<String, Instance> = self.instances_of(rows.iter().map(|r| r.instance.as_str())).await?;
         let removal = |row: Left| {
-            let spec = instances.get(&row.instance).and_then(Instance::spec)?;
+            let mut spec = instances.get(&row.instance).and_then(Instance::spec)?;
+            // what only a build needs, and may be large
+            (spec.user_data, spec.files) = (None, Vec::new());
             Some(Assignment {
                 host: HostName(row.source_compute),
                 instance: spec.id,

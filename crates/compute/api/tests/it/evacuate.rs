@@ -242,3 +242,43 @@ async fn a_server_says_how_its_host_is() {
     assert_eq!(admin.at(15).show(&id).await.get("host_status"), None);
     assert_eq!(w.as_(MEMBER).show(&id).await.get("host_status"), None);
 }
+
+/// A host that is gone for good can be forgotten, with what evacuated servers have left there.
+#[tokio::test]
+async fn the_service_of_a_dead_host_is_deleted_once_its_servers_are_elsewhere() {
+    let w = World::new().await;
+    let id = on_a_dead_host(&w).await;
+    let admin = w.as_(ADMIN);
+    let provider: Vec<(String,)> =
+        w.db.fetch_all("SELECT uuid FROM hypervisors WHERE host = 'h1'", platform_db::args![]).await.unwrap();
+    let provider = provider[0].0.parse().unwrap();
+    let mut tx = w.db.begin().await.unwrap();
+    placement::inventory_set(&mut tx, provider, &[placement::Inventory::of("VCPU", 8)]).await.unwrap();
+    let server = placement::Consumer { id: id.clone(), project: "p".into(), user: "u".into(), kind: None };
+    placement::claim(&mut tx, &server, &[(provider, "VCPU", 1)], None).await.unwrap();
+    tx.commit().await.unwrap();
+    let services = admin.get("/os-services?host=h1&binary=nova-compute").await.expect(200);
+    let path = format!("/os-services/{}", services["services"][0]["id"].as_str().unwrap());
+    admin.act(&id, with(json!({}))).await.expect(200);
+    admin.delete(&path).await.fault(409);
+    // as the conductor places it
+    w.sql("UPDATE instances SET host = 'h2', task_state = NULL").await;
+    w.sql("UPDATE compute_migrations SET source_open = 1, left_generation = 2, status = 'pre-migrating'").await;
+    let moves = admin.get("/os-migrations").await.expect(200);
+    let uuid = moves["migrations"][0]["uuid"].as_str().unwrap();
+    let mut tx = w.db.begin().await.unwrap();
+    let old_place = placement::Consumer { id: uuid.to_owned(), ..server };
+    assert!(placement::hand_over(&mut tx, &id, &old_place).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(
+        admin.delete(&path).await.fault(409),
+        "Unable to delete compute service that has in-progress migrations. Complete the migrations or delete the \
+         instances first."
+    );
+    w.sql("UPDATE compute_migrations SET status = 'done'").await;
+    assert_eq!(admin.delete(&path).await.status, 204);
+    let left: Vec<(String,)> = w.db.fetch_all("SELECT id FROM consumers", platform_db::args![]).await.unwrap();
+    assert_eq!(left, []);
+    let told = w.store.evacuated_from(&["h1".into()], w.store.now()).await.unwrap();
+    assert_eq!((told.len(), told[0].evacuated), (1, true), "should it come back after all");
+}
