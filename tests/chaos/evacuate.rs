@@ -26,6 +26,9 @@ const EVACUATE: &[(&str, u32)] = &[
     ("agent.destroy.reported", 1),
 ];
 
+/// What a dead worker has left is soon taken up.
+const LEASE: &str = "[compute]\nlease_secs = 4\n";
+
 /// Of one recovery, in the order in which they come.
 const RECOVER: &[&str] = &[
     "compute.recover_host.fence.before",
@@ -76,7 +79,7 @@ async fn delete(w: &World, id: &str) -> Result<()> {
 
 #[tokio::test]
 async fn killed_at_each_step_of_an_evacuation() -> Result<()> {
-    let (mut w, image) = world(Setup { fake_hosts: 3, ..Setup::default() }).await?;
+    let (mut w, image) = world(Setup { fake_hosts: 3, config: LEASE.to_owned(), ..Setup::default() }).await?;
     for (n, (point, time)) in EVACUATE.iter().enumerate() {
         w.restart(&format!("{point}=kill:{time}")).await?;
         let id = w.server("leaves", &image, json!({})).await?;
@@ -108,7 +111,7 @@ async fn killed_at_each_step_of_an_evacuation() -> Result<()> {
 
 #[tokio::test]
 async fn steps_of_an_evacuation_done_twice_change_nothing() -> Result<()> {
-    let (mut w, image) = world(Setup { fake_hosts: 3, ..Setup::default() }).await?;
+    let (mut w, image) = world(Setup { fake_hosts: 3, config: LEASE.to_owned(), ..Setup::default() }).await?;
     for (n, point) in ["compute.evacuate.schedule.before", "compute.evacuate.stop.before"].iter().enumerate() {
         w.restart(&format!("{point}=repeat")).await?;
         let id = w.server("leaves", &image, json!({})).await?;
@@ -129,7 +132,7 @@ async fn steps_of_an_evacuation_done_twice_change_nothing() -> Result<()> {
 #[tokio::test]
 async fn killed_at_each_step_of_a_recovery() -> Result<()> {
     // hosts ask every 5 s, and that is written down every 5 s
-    let config = "[compute]\nservice_down_secs = 12\nrecover_after_secs = 12\nfence_command = [\"true\", \"{host}\"]\n";
+    let config = "[compute]\nlease_secs = 4\nservice_down_secs = 12\nrecover_after_secs = 12\nfence_command = [\"true\", \"{host}\"]\n";
     let (mut w, image) = world(Setup { fake_hosts: 4, config: config.to_owned(), ..Setup::default() }).await?;
     let dead = "fake-00004";
     let mut ids = Vec::new();

@@ -88,7 +88,6 @@ pub struct Conductor {
     pub(crate) view: HostView,
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
-    registered: watch::Sender<bool>,
     pub(crate) fences: fence::Fences,
     /// Why silent hosts are not recovered, as last said.
     pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
@@ -117,7 +116,6 @@ impl Conductor {
             settings,
             view,
             seen: Mutex::new(HashSet::new()),
-            registered: watch::Sender::new(false),
             fences: fence::Fences::default(),
             unrecovered: Mutex::default(),
             started,
@@ -153,11 +151,6 @@ impl Conductor {
                 async move { me.register(q).await }
             }),
         ]
-    }
-
-    /// Turns true when the first host has registered.
-    pub fn registered(&self) -> watch::Receiver<bool> {
-        self.registered.subscribe()
     }
 
     /// Writes down which hosts live, and has those recovered that no longer do, until `stop`.

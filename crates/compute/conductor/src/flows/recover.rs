@@ -22,7 +22,7 @@ use std::time::Duration;
 const FENCE: &str = work::first::RECOVER;
 const EVACUATE: &str = "evacuate";
 /// How long a step waits for the fence command before it lets go and looks again.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Evacuations from one host under way at once: each downloads an image on its new host.
 const AT_ONCE: usize = 10;
