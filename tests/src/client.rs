@@ -154,6 +154,16 @@ impl Client {
         self.call(Method::POST, &format!("/compute/v2.1/servers/{server}/action"), Some(&body)).await
     }
 
+    /// As [`Self::call`], at a microversion of compute: 2.`minor`.
+    pub async fn call_at(&self, minor: u16, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let version = format!("compute 2.{minor}");
+        self.call_as(&self.token, method, path, body, &[("openstack-api-version", &version)]).await
+    }
+
+    pub async fn action_at(&self, server: &str, minor: u16, body: Value) -> Result<Answer> {
+        self.call_at(minor, Method::POST, &format!("/compute/v2.1/servers/{server}/action"), Some(&body)).await
+    }
+
     /// Waits until the server has this status and no task; ERROR where it is not wanted ends the wait.
     pub async fn until_status(&self, server: &str, status: &str) -> Result<Value> {
         let mut last = Value::Null;

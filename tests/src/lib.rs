@@ -147,6 +147,11 @@ impl World {
         self.launch().await
     }
 
+    /// From the next start on there are so many simulated hosts: those left out are silent.
+    pub fn set_fake_hosts(&mut self, hosts: u32) {
+        self.setup.fake_hosts = hosts;
+    }
+
     /// SIGTERM, and how long the process took to end.
     pub async fn terminate(&mut self) -> Result<Duration> {
         let child = self.process.as_ref().context("it does not run")?;

@@ -120,6 +120,10 @@ pub(crate) struct Compute {
     pub disk_allocation_ratio: f64,
     pub reserved_host_memory_mib: u64,
     pub default_availability_zone: String,
+    pub recover_after_secs: u64,
+    pub fence_command: Vec<String>,
+    pub fence_timeout_secs: u64,
+    pub recover_most_hosts: u32,
     pub policy_file: String,
 }
 
@@ -205,6 +209,10 @@ impl Default for Compute {
             disk_allocation_ratio: 1.0,
             reserved_host_memory_mib: 512,
             default_availability_zone: "nova".into(),
+            recover_after_secs: 0,
+            fence_command: Vec::new(),
+            fence_timeout_secs: 60,
+            recover_most_hosts: 1,
             policy_file: String::new(),
         }
     }
@@ -294,6 +302,16 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.disk_allocation_ratio", "The same for disk."),
     ("compute.reserved_host_memory_mib", "Memory kept for the host itself, in MiB."),
     ("compute.default_availability_zone", "The zone of hosts that no aggregate puts into one."),
+    (
+        "compute.recover_after_secs",
+        "A host that has been silent for so long is fenced and its servers are evacuated. 0: never.",
+    ),
+    (
+        "compute.fence_command",
+        "Program and arguments that switch a host off: {host} in an argument is its name. Exit 0: it is surely off.",
+    ),
+    ("compute.fence_timeout_secs", "How long that command may take."),
+    ("compute.recover_most_hosts", "Hosts recovered at once. None is, if more than half of them are silent."),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
     ("log.filter", "info, debug, or by role: info,compute_agent=debug. RUST_LOG wins over it."),
     ("log.format", "text or json."),
@@ -357,6 +375,13 @@ fn check(c: &Config) -> Result<()> {
     c.bus.settings("").check().context("[bus]")?;
     if c.compute.lease_secs < 2 {
         bail!("compute.lease_secs: {} is less than 2", c.compute.lease_secs);
+    }
+    let (after, down) = (c.compute.recover_after_secs, c.compute.service_down_secs);
+    if after > 0 && after < down {
+        bail!("compute.recover_after_secs: {after} is less than compute.service_down_secs, {down}");
+    }
+    if c.compute.recover_most_hosts == 0 {
+        bail!("compute.recover_most_hosts: at least 1; compute.recover_after_secs = 0 switches recovery off");
     }
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),
@@ -422,5 +447,8 @@ mod tests {
         assert!(error("[bus]\nurl = \"amqp://a:secret@h\"").contains("nats:// or tls://"));
         assert!(!error("[bus]\nurl = \"amqp://a:secret@h\"").contains("secret"));
         assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
+        assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
+        assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
+        assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
     }
 }

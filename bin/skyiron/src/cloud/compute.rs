@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use base::HostName;
 use compute_agent::{Agent, AgentConfig};
 use compute_api::{ComputeApi, Parts};
-use compute_conductor::{Conductor, ConductorSettings};
+use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
 use compute_model::driver::Driver;
@@ -118,7 +118,14 @@ fn conductor_settings(config: &Compute, host: &str) -> ConductorSettings {
         disk_allocation_ratio: config.disk_allocation_ratio,
         reserved_host_memory: config.reserved_host_memory_mib,
         scheduler,
+        recovery: Recovery {
+            after: Some(config.recover_after_secs).filter(|n| *n > 0).map(Duration::from_secs),
+            fence_command: config.fence_command.clone(),
+            fence_timeout: Duration::from_secs(config.fence_timeout_secs),
+            most_hosts: config.recover_most_hosts as usize,
+        },
         host: host.to_owned(),
+        ..ConductorSettings::default()
     }
 }
 

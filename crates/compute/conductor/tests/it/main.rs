@@ -3,8 +3,11 @@
 mod build;
 mod crowd;
 mod delete;
+mod evacuate;
 mod groups;
 mod host;
 mod power;
+mod recover;
 mod reports;
+mod returned;
 mod world;
