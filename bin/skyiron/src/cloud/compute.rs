@@ -10,6 +10,7 @@ use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
 use compute_model::driver::Driver;
+use compute_selection::{BusScheduler, HostView, Scheduler, Select};
 use compute_store::Store;
 use image_model::ImageProxy;
 use placement::Placement;
@@ -35,8 +36,8 @@ pub(crate) async fn start(
     if g.roles.has(Role::ComputeApi) {
         api(g, auth, images.clone(), a).await?;
     }
-    if g.roles.has(Role::ComputeConductor) {
-        conductor(g, &host, a)?;
+    if g.roles.has(Role::ComputeScheduler) || g.roles.has(Role::ComputeConductor) {
+        conductor_and_scheduler(g, &host, a)?;
     }
     if g.roles.has(Role::ComputeAgent) {
         agent(g, &host, images, a).await?;
@@ -69,10 +70,27 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
     Ok(())
 }
 
-fn conductor(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
-    let placement = Placement::new(g.db()?.clone());
+/// Who looks at hosts looks once: the two share their views where they share a process.
+fn conductor_and_scheduler(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
     let settings = conductor_settings(&g.config.compute, host);
-    let conductor = Conductor::new(store(g)?, placement, g.bus.clone(), g.clock.clone(), settings);
+    let (store, placement) = (store(g)?, Placement::new(g.db()?.clone()));
+    let view = Arc::new(HostView::new(store.clone(), g.clock.clone(), settings.service_down_time));
+    let scheduler: Arc<dyn Select> = match g.roles.has(Role::ComputeScheduler) {
+        true => {
+            let config = settings.scheduler.clone();
+            let here = Arc::new(Scheduler::new(store.clone(), placement.clone(), view.clone(), config));
+            if g.is_one_of_many() {
+                a.subscriptions.push(compute_selection::serve(&*g.bus, here.clone()));
+            }
+            a.tasks.spawn(here.clone().run(host.to_owned(), g.clock.clone(), g.stop.clone()));
+            here
+        }
+        false => Arc::new(BusScheduler::on(g.bus.clone())),
+    };
+    if !g.roles.has(Role::ComputeConductor) {
+        return Ok(());
+    }
+    let conductor = Conductor::asking(scheduler, view, store, placement, g.bus.clone(), g.clock.clone(), settings);
     a.subscriptions.extend(conductor.serve());
     let settings = EngineSettings {
         owner: format!("{host}/{}/{}", std::process::id(), g.clock.now().0),

@@ -1,8 +1,8 @@
 //! Taking one of the hosts that the scheduler has chosen, inside the transaction that gives the server to it.
 
-use crate::schedule::Choice;
-use crate::{Conductor, wishes};
+use crate::Conductor;
 use base::InstanceId;
+use compute_selection::Choice;
 use compute_store::neighbours;
 use platform_db::Tx;
 use platform_engine::StepError;
@@ -18,7 +18,7 @@ impl Conductor {
         mut choices: Vec<Choice>,
     ) -> Result<Vec<Choice>, StepError> {
         let Some(group) = group else { return Ok(choices) };
-        let now = neighbours::group_hold(tx, group, &id.to_string()).await?.and_then(wishes::group);
+        let now = neighbours::group_hold(tx, group, &id.to_string()).await?.and_then(compute_selection::group);
         let Some(now) = now.filter(|g| g.is_binding(&self.settings.scheduler)) else { return Ok(choices) };
         choices.retain(|c| now.admits(&c.host));
         if choices.is_empty() {

@@ -10,19 +10,17 @@ mod claim;
 mod evacuated;
 mod fence;
 pub mod flows;
-mod hosts;
 mod recovery;
 mod register;
 mod reports;
-mod schedule;
-mod wishes;
 
-pub use hosts::HostView;
 pub use recovery::Recovery;
 
 use base::{Clock, HostName, Timestamp};
 use compute_model::assignment::{Fetch, Fetched, Register, Report, subject};
+use compute_selection::{Choice, HostView, NoHost, Scheduler, Select, SelectError, Whither};
 use compute_store::Store;
+use compute_store::instances::Instance;
 use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
@@ -85,7 +83,8 @@ pub struct Conductor {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: ConductorSettings,
-    pub(crate) view: HostView,
+    pub(crate) view: Arc<HostView>,
+    scheduler: Arc<dyn Select>,
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
     pub(crate) fences: fence::Fences,
@@ -99,6 +98,7 @@ pub struct Conductor {
 const HEARING: Duration = Duration::from_secs(10);
 
 impl Conductor {
+    /// With a scheduler of its own.
     pub fn new(
         store: Store,
         placement: Placement,
@@ -106,7 +106,21 @@ impl Conductor {
         clock: Arc<dyn Clock>,
         settings: ConductorSettings,
     ) -> Arc<Self> {
-        let view = HostView::new(store.clone(), clock.clone(), settings.service_down_time);
+        let view = Arc::new(HostView::new(store.clone(), clock.clone(), settings.service_down_time));
+        let scheduler = Scheduler::new(store.clone(), placement.clone(), view.clone(), settings.scheduler.clone());
+        Self::asking(Arc::new(scheduler), view, store, placement, bus, clock, settings)
+    }
+
+    /// With a scheduler elsewhere.
+    pub fn asking(
+        scheduler: Arc<dyn Select>,
+        view: Arc<HostView>,
+        store: Store,
+        placement: Placement,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        settings: ConductorSettings,
+    ) -> Arc<Self> {
         let started = clock.now();
         Arc::new(Self {
             store,
@@ -115,6 +129,7 @@ impl Conductor {
             clock,
             settings,
             view,
+            scheduler,
             seen: Mutex::new(HashSet::new()),
             fences: fence::Fences::default(),
             unrecovered: Mutex::default(),
@@ -194,10 +209,19 @@ impl Conductor {
         let now = self.now();
         let mut tx = self.store.db().begin_relaxed().await?;
         compute_store::hosts::hosts_seen(&mut tx, now, hosts).await?;
-        for binary in ["nova-conductor", "nova-scheduler"] {
-            compute_store::hosts::service_ensure(&mut tx, now, &self.settings.host, binary).await?;
-        }
+        compute_store::hosts::service_ensure(&mut tx, now, &self.settings.host, "nova-conductor").await?;
         tx.commit().await
+    }
+
+    pub(crate) async fn choose(
+        &self,
+        server: &Instance,
+        whither: &Whither,
+    ) -> Result<Result<Vec<Choice>, NoHost>, StepError> {
+        self.scheduler.select(server, whither).await.map_err(|e| match e {
+            SelectError::Db(e) => e.into(),
+            away @ SelectError::Away(_) => StepError::Retry(away.to_string()),
+        })
     }
 
     /// Has the host look for work once this is committed.

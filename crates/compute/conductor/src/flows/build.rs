@@ -10,11 +10,11 @@
 
 use super::{About, Build, Waiting, data, instance_id};
 use crate::Conductor;
-use crate::schedule::{NoHost, Whither};
 use async_trait::async_trait;
 use base::{HostName, InstanceId, OperationId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
 use compute_model::work;
+use compute_selection::{NoHost, Whither};
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end, event_add};
 use compute_store::instances::{Instance, instance_place};
@@ -70,7 +70,7 @@ impl Build {
         let whither = Whither {
             ignore: work.failed.iter().map(|(host, _)| HostName(host.clone())).collect(),
             host: server.requested_host.clone().map(HostName),
-            node: server.requested_node.as_deref(),
+            node: server.requested_node.clone(),
             force: false,
         };
         let choices = match self.0.choose(server, &whither).await? {

@@ -14,12 +14,12 @@ mod reported;
 pub(crate) use reported::reported;
 
 use super::{Evacuate, data, instance_id};
-use crate::schedule::{NoHost, Whither};
 use async_trait::async_trait;
 use base::{HostName, InstanceId};
 use compute_model::assignment::Want;
 use compute_model::states::task;
 use compute_model::work;
+use compute_selection::{NoHost, Whither};
 use compute_store::assignments;
 use compute_store::instances::Instance;
 use compute_store::migrations::status;
@@ -93,9 +93,7 @@ impl Evacuate {
         let target = work.target.clone().map(HostName);
         // a host that is forced is asked nothing but this: Nova's new host looks at the group itself, and refuses
         if let (true, Some(target)) = (work.force, &target)
-            && self
-                .0
-                .group_of(&server)
+            && compute_selection::group_of(&self.0.store, &server)
                 .await?
                 .is_some_and(|g| g.is_binding(&self.0.settings.scheduler) && !g.admits(target))
         {

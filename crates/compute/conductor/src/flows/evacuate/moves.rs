@@ -2,11 +2,11 @@
 
 use super::SCHEDULED;
 use crate::Conductor;
-use crate::schedule::Choice;
 use base::{InstanceId, OperationId, Timestamp};
 use compute_model::assignment::Want;
 use compute_model::states::PowerState;
 use compute_model::work;
+use compute_selection::Choice;
 use compute_store::assignments::{assignment_get, assignment_give_back, assignment_put};
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end, event_add};

@@ -1,29 +1,37 @@
 //! Which hosts a server may go to, best first: placement's candidates, what compute knows of their hosts, the scheduler's
 //! choice, and the reasons when there is none.
 
-use crate::Conductor;
-use crate::hosts::Known;
-use base::{HostName, ProjectId, ProviderId};
+use crate::hosts::{HostView, Known};
+use crate::wishes::{group_of, hints_of};
+use crate::{Select, SelectError};
+use async_trait::async_trait;
+use base::{HostName, InstanceId, ProjectId, ProviderId};
 use compute_scheduler::reasons::Cause;
 use compute_scheduler::{Demand, HostState, Reasons, Request, Room, ServiceState, pick};
+use compute_store::Store;
 use compute_store::instances::Instance;
+use placement::Placement;
 use placement::{Candidate, Member};
-use platform_db::DbError;
+use platform_db::{Db, DbError};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Where a server may go, beyond what it asks for itself.
-pub(crate) struct Whither<'a> {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Whither {
     /// Not there: they have failed, or must not have it.
     pub ignore: Vec<HostName>,
     /// Only there.
     pub host: Option<HostName>,
-    pub node: Option<&'a str>,
+    pub node: Option<String>,
     /// The host is not asked the filters, only whether it has room.
     pub force: bool,
 }
 
 /// A host that may have the server, and what to claim there.
-pub(crate) struct Choice {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Choice {
     pub host: HostName,
     pub address: String,
     pub node: String,
@@ -33,7 +41,8 @@ pub(crate) struct Choice {
 }
 
 /// No host: what the tenant is told, and what the operator is.
-pub(crate) struct NoHost {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NoHost {
     pub message: String,
     pub details: String,
     /// Some hosts were left out because they do not ask for work.
@@ -45,18 +54,42 @@ const MOST_CANDIDATES: usize = 1000;
 /// Hosts handed to the claim: as many as a burst of other servers may take meanwhile.
 const ALTERNATES: usize = 16;
 
-impl Conductor {
-    pub(crate) async fn choose(
-        &self,
-        server: &Instance,
-        whither: &Whither<'_>,
-    ) -> Result<Result<Vec<Choice>, NoHost>, DbError> {
+/// A scheduler in this process.
+pub struct Scheduler {
+    store: Store,
+    placement: Placement,
+    view: Arc<HostView>,
+    config: compute_scheduler::Config,
+}
+
+impl Scheduler {
+    /// `view`: shared with who else in this process looks at hosts.
+    pub fn new(store: Store, placement: Placement, view: Arc<HostView>, config: compute_scheduler::Config) -> Self {
+        Self { store, placement, view, config }
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        self.store.db()
+    }
+
+    pub(crate) fn view(&self) -> &HostView {
+        &self.view
+    }
+
+    pub(crate) async fn server(&self, id: InstanceId) -> Result<Option<Instance>, DbError> {
+        self.store.instance_fetch(id).await
+    }
+}
+
+#[async_trait]
+impl Select for Scheduler {
+    async fn select(&self, server: &Instance, whither: &Whither) -> Result<Result<Vec<Choice>, NoHost>, SelectError> {
         let Some(flavor) = server.flavor() else {
             let message = "The server's flavor cannot be read.".to_owned();
             return Ok(Err(NoHost { message, details: String::new(), some_are_silent: false }));
         };
         let image = server.image();
-        let config = &self.settings.scheduler;
+        let config = &self.config;
         let demand = Demand::of(&flavor, image.as_ref(), image.is_none(), config);
         let hosts = self.view.all().await?;
         let found = self.placement.candidates(&ask(&demand)).await?;
@@ -74,16 +107,16 @@ impl Conductor {
         }
         let (candidates, states) = states_of(&found.candidates, &hosts);
         let project = ProjectId(server.project_id.clone());
-        let group = self.group_of(server).await?;
-        let hints = self.hints_of(server).await?;
+        let group = group_of(&self.store, server).await?;
+        let hints = hints_of(&self.store, server).await?;
         let mut request = Request::new(&project, &flavor, image.as_ref());
         request.availability_zone = server.pinned_availability_zone.as_deref();
         request.group = group;
         request.hints = hints;
         request.ignore_hosts = &whither.ignore;
         match whither.force {
-            true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node),
-            false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node),
+            true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node.as_deref()),
+            false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node.as_deref()),
         }
         let picked = pick(&request, &states, reasons, config, &mut rand::rng());
         if picked.choices.is_empty() {

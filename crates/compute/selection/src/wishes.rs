@@ -1,46 +1,45 @@
 //! What a server's request says about its neighbours: its group and its scheduler hints, with servers replaced by the
 //! hosts they are on now.
 
-use crate::Conductor;
 use base::HostName;
 use compute_scheduler::{Group, GroupPolicy, Hints};
+use compute_store::Store;
 use compute_store::instances::Instance;
 use compute_store::neighbours::GroupNow;
 use platform_db::DbError;
 use serde_json::Value;
 
-impl Conductor {
-    pub(crate) async fn group_of(&self, server: &Instance) -> Result<Option<Group>, DbError> {
-        let Some(uuid) = server.server_group.as_deref() else { return Ok(None) };
-        Ok(self.store.group_now(uuid, &server.uuid).await?.and_then(group))
-    }
+/// The server's group, as it stands without it.
+pub async fn group_of(store: &Store, server: &Instance) -> Result<Option<Group>, DbError> {
+    let Some(uuid) = server.server_group.as_deref() else { return Ok(None) };
+    Ok(store.group_now(uuid, &server.uuid).await?.and_then(group))
+}
 
-    pub(crate) async fn hints_of(&self, server: &Instance) -> Result<Hints, DbError> {
-        if server.scheduler_hints == "{}" {
-            return Ok(Hints::default());
-        }
-        let hints: Value = serde_json::from_str(&server.scheduler_hints).unwrap_or_default();
-        let text = |name: &str| hints[name].as_str().map(str::to_owned);
-        let same = match servers(&hints["same_host"]) {
-            some if some.is_empty() => None,
-            some => Some(self.hosts_of(some).await?),
-        };
-        Ok(Hints {
-            same_host: same,
-            different_host: self.hosts_of(servers(&hints["different_host"])).await?,
-            query: query(&hints["query"]),
-            build_near_host_ip: text("build_near_host_ip"),
-            cidr: text("cidr"),
-        })
+pub(crate) async fn hints_of(store: &Store, server: &Instance) -> Result<Hints, DbError> {
+    if server.scheduler_hints == "{}" {
+        return Ok(Hints::default());
     }
+    let hints: Value = serde_json::from_str(&server.scheduler_hints).unwrap_or_default();
+    let text = |name: &str| hints[name].as_str().map(str::to_owned);
+    let same = match servers(&hints["same_host"]) {
+        some if some.is_empty() => None,
+        some => Some(hosts_of(store, some).await?),
+    };
+    Ok(Hints {
+        same_host: same,
+        different_host: hosts_of(store, servers(&hints["different_host"])).await?,
+        query: query(&hints["query"]),
+        build_near_host_ip: text("build_near_host_ip"),
+        cidr: text("cidr"),
+    })
+}
 
-    async fn hosts_of(&self, servers: Vec<String>) -> Result<Vec<HostName>, DbError> {
-        Ok(self.store.hosts_of_servers(servers).await?.into_iter().map(HostName).collect())
-    }
+async fn hosts_of(store: &Store, servers: Vec<String>) -> Result<Vec<HostName>, DbError> {
+    Ok(store.hosts_of_servers(servers).await?.into_iter().map(HostName).collect())
 }
 
 /// The group in the scheduler's terms. `None`: a policy we do not know.
-pub(crate) fn group(now: GroupNow) -> Option<Group> {
+pub fn group(now: GroupNow) -> Option<Group> {
     let policy = serde_json::from_value::<GroupPolicy>(Value::String(now.policy)).ok()?;
     let rules: Value = serde_json::from_str(&now.rules).unwrap_or_default();
     let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! The conductor's view of its hosts: a cache of what the database says, dropped after a moment. Scheduling a thousand
+//! A process' view of the hosts: a cache of what the database says, dropped after a moment. Scheduling a thousand
 //! servers must not read every host a thousand times.
 
 use base::{Clock, HostName, ProviderId, Timestamp};
@@ -36,7 +36,7 @@ pub struct HostView {
 }
 
 impl HostView {
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, down_after: Duration) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, down_after: Duration) -> Self {
         Self { store, clock, down_after, cached: Mutex::new(None), reading: tokio::sync::Mutex::new(()) }
     }
 
@@ -123,7 +123,7 @@ impl HostView {
     }
 
     /// Whether an operator says that it is down, or nobody has ever heard of it.
-    pub(crate) async fn is_forced_down(&self, host: &str) -> Result<bool, DbError> {
+    pub async fn is_forced_down(&self, host: &str) -> Result<bool, DbError> {
         Ok(self.store.host_find(host).await?.is_none_or(|r| r.forced_down))
     }
 

@@ -1,0 +1,34 @@
+//! The scheduler's sign of life: its line in `os-services`.
+
+use crate::Scheduler;
+use base::Clock;
+use platform_db::DbError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Far below any sensible `service_down_time`.
+const EVERY: Duration = Duration::from_secs(5);
+
+impl Scheduler {
+    /// Writes down that the scheduler of `host` lives, until `stop`.
+    pub async fn run(self: Arc<Self>, host: String, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
+        loop {
+            if let Err(error) = self.write_seen(&host, &*clock).await {
+                tracing::warn!(%error, "cannot write down that this scheduler lives");
+            }
+            tokio::select! {
+                biased;
+                // the guard inside would not travel between threads
+                () = async { drop(stop.wait_for(|s| *s).await) } => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn write_seen(&self, host: &str, clock: &dyn Clock) -> Result<(), DbError> {
+        let mut tx = self.db().begin_relaxed().await?;
+        compute_store::hosts::service_ensure(&mut tx, clock.now(), host, "nova-scheduler").await?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,59 @@
+//! The scheduler as a role of its own: asked over the bus.
+
+use crate::{Choice, NoHost, Scheduler, Select, SelectError, Whither};
+use async_trait::async_trait;
+use base::InstanceId;
+use compute_store::instances::Instance;
+use platform_bus::{Bus, BusError, Subscription};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SUBJECT: &str = "compute-scheduler.select";
+/// Longest wait for an answer; a step that gets none is tried again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Question {
+    server: InstanceId,
+    whither: Whither,
+}
+
+/// Answers until the subscription is dropped.
+pub fn serve(bus: &dyn Bus, scheduler: Arc<Scheduler>) -> Subscription {
+    platform_bus::serve(bus, SUBJECT, move |q: Question| {
+        let scheduler = scheduler.clone();
+        async move { answer(&scheduler, &q).await }
+    })
+}
+
+async fn answer(scheduler: &Scheduler, q: &Question) -> Result<Result<Vec<Choice>, NoHost>, String> {
+    let server = scheduler.server(q.server).await.map_err(|e| e.to_string())?;
+    let server = server.ok_or_else(|| format!("there is no server {}", q.server))?;
+    let chosen = scheduler.select(&server, &q.whither).await.map_err(|e| e.to_string())?;
+    if chosen.is_ok() {
+        return Ok(chosen);
+    }
+    // nobody told this process of a host that has registered a moment ago: before a server is refused, look again
+    scheduler.view().forget();
+    scheduler.select(&server, &q.whither).await.map_err(|e| e.to_string())
+}
+
+/// Asks whichever scheduler is there.
+pub struct BusScheduler(Arc<dyn Bus>);
+
+impl BusScheduler {
+    pub fn on(bus: Arc<dyn Bus>) -> Self {
+        Self(bus)
+    }
+}
+
+#[async_trait]
+impl Select for BusScheduler {
+    async fn select(&self, server: &Instance, whither: &Whither) -> Result<Result<Vec<Choice>, NoHost>, SelectError> {
+        let away = |e: &dyn std::fmt::Display| SelectError::Away(e.to_string());
+        let server: InstanceId = server.uuid.parse().map_err(|e| away(&e))?;
+        let question = Question { server, whither: whither.clone() };
+        platform_bus::call_retrying(&*self.0, SUBJECT, &question, PATIENCE).await.map_err(|e: BusError| away(&e))
+    }
+}
