@@ -147,7 +147,7 @@ async fn killed_at_each_step_of_a_recovery() -> Result<()> {
         w.until_dead().await.with_context(|| format!("{point} did not strike"))?;
         assert_eq!(w.struck().len(), n + 1, "{point} struck once");
     }
-    w.restart("").await?;
+    w.restart("compute.recover_host.evacuate.before=repeat").await?;
     for id in &ids {
         let moved = async || {
             let server = w.show(id).await?;
@@ -156,6 +156,7 @@ async fn killed_at_each_step_of_a_recovery() -> Result<()> {
         until(BOOT, moved).await.with_context(|| format!("{id} is left"))?;
     }
     until(SOON, async || Ok(moves(&w, "done").await? == 3)).await?;
+    until(SOON, async || Ok(w.struck().len() == RECOVER.len() + 1)).await?;
     check(&w, 3).await?;
     let services = w.get(&format!("/compute/v2.1/os-services?host={dead}")).await?;
     let service = &services["services"][0];

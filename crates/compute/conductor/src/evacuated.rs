@@ -3,6 +3,7 @@
 
 use crate::Conductor;
 use compute_model::assignment::{Outcome, Report};
+use compute_model::states::PowerState;
 use compute_store::migrations::{migration_source_again, migration_source_freed};
 use platform_db::DbError;
 use platform_engine::record;
@@ -16,11 +17,21 @@ impl Conductor {
         outcome: &Outcome,
     ) -> Result<bool, DbError> {
         let (instance, host, now) = (r.instance, &r.host, self.now());
+        // what is merely late, which is most of it, costs no write
+        if !self.store.sources_still_open(instance).await?.contains(host) {
+            return Ok(false);
+        }
+        let why = match outcome {
+            Outcome::Done { power: PowerState::NoState } => None,
+            Outcome::Done { power } => Some(format!("it is still {power:?}")),
+            Outcome::Failed { message, .. } => Some(message.clone()),
+            Outcome::Progress { .. } => return Ok(false),
+        };
         let mut tx = self.store.db().begin().await?;
-        if let Outcome::Failed { message, .. } = outcome {
+        if let Some(why) = why {
             let waited_for = migration_source_again(&mut tx, instance, host, generation, now).await?;
             if waited_for {
-                tracing::warn!(%instance, %host, message, "host {host} cannot yet remove the guest of {instance}, which was evacuated");
+                tracing::warn!(%instance, %host, why, "host {host} cannot yet remove the guest of {instance}, which was evacuated");
             }
             tx.commit().await?;
             return Ok(waited_for);
