@@ -75,7 +75,7 @@ fn asked(server: &str, image: &str) -> Vec<(Method, String, Option<Value>, &'sta
         (Method::POST, of("/compute/v2.1/servers"), Some(boot), "/serviceUnavailable/code"),
         (Method::DELETE, format!("/compute/v2.1/servers/{server}"), None, "/serviceUnavailable/code"),
         (Method::GET, of("/placement/resource_providers"), None, "/errors/0/status"),
-        (Method::GET, of("/placement/traits"), None, "/errors/0/status"),
+        (Method::GET, format!("/placement/allocations/{server}"), None, "/errors/0/status"),
         (Method::GET, of("/image/v2/images"), None, ""),
         (Method::GET, format!("/image/v2/images/{image}"), None, ""),
         (Method::POST, of("/image/v2/images"), Some(record), ""),
