@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod cluster;
+mod deb;
 mod repo;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ enum Command {
     Bench(bench::Arguments),
     /// A site of many processes on this machine, in network namespaces
     Cluster(cluster::Arguments),
+    /// A Debian package of the release binary, with its systemd units
+    Deb(deb::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -30,5 +33,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Deb(arguments) => deb::run(&arguments),
     }
 }
