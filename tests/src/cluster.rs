@@ -219,6 +219,11 @@ impl Cluster {
         self.processes.get_mut(name).with_context(|| format!("no process {name}; there are {names:?}"))
     }
 
+    /// Where a process' own listener is.
+    pub fn url_of(&self, name: &str) -> Option<String> {
+        self.processes.get(name).map(Process::url)
+    }
+
     /// All names `ROLE@HOST`, of one role.
     pub fn names(&self, role: &str) -> Vec<String> {
         self.processes.keys().filter(|n| n.split('@').next() == Some(role)).cloned().collect()

@@ -7,6 +7,7 @@ mod bus;
 mod cloud;
 mod create;
 mod load;
+mod site;
 mod start;
 mod upload;
 
@@ -17,7 +18,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, api, upload, boot, bus; none: all of them
+    /// start, create, api, upload, boot, site, bus; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -40,6 +41,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("api", api::run),
     ("upload", upload::run),
     ("boot", boot::run),
+    ("site", site::run),
     ("bus", bus::run),
 ];
 
