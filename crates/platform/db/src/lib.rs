@@ -15,9 +15,11 @@
 //! transaction must do nothing but SQL between `begin` and `commit`: everybody else waits for it.
 
 mod builder;
+pub mod dump;
 mod error;
 mod group;
 mod migrate;
+mod snapshot;
 mod tx;
 mod value;
 
@@ -27,6 +29,7 @@ pub mod testing;
 pub use builder::SqlBuilder;
 pub use error::DbError;
 pub use migrate::{Migration, migrations};
+pub use snapshot::Snapshot;
 pub use sqlx::FromRow;
 pub use tx::Tx;
 pub use value::Value;
@@ -35,6 +38,7 @@ use group::Writer;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -161,7 +165,27 @@ impl Db {
 
     /// Brings the schema to this binary's newest version. Returns the names of the migrations applied now.
     pub async fn migrate(&self) -> Result<Vec<&'static str>, DbError> {
-        migrate::run(self).await
+        migrate::run(self, |_| true).await
+    }
+
+    /// Brings an empty database to the schema that another one had, by the names of its migrations: for rows that come
+    /// from there.
+    pub async fn migrate_to(&self, names: &[String]) -> Result<Vec<&'static str>, DbError> {
+        let known = migrations();
+        if let Some(name) = names.iter().find(|n| !known.iter().any(|m| m.name == **n)) {
+            let why = "it was applied by a newer skyiron than this one".to_owned();
+            return Err(DbError::Migration { name: name.clone(), why });
+        }
+        migrate::run(self, |name| names.iter().any(|n| n == name)).await
+    }
+
+    /// Migrations that this version knows and the database has not, or the other way round: the two do not belong
+    /// together.
+    pub async fn schema_differs(&self) -> Result<Vec<String>, DbError> {
+        let applied: Vec<(String,)> = self.fetch_all("SELECT name FROM schema_migrations", args![]).await?;
+        let (applied, known) = (applied.into_iter().map(|(n,)| n), migrations().into_iter().map(|m| m.name.to_owned()));
+        let (applied, known): (BTreeSet<_>, BTreeSet<_>) = (applied.collect(), known.collect());
+        Ok(applied.symmetric_difference(&known).cloned().collect())
     }
 
     /// A transaction whose commit is on disk before [`Tx::commit`] returns.
@@ -173,6 +197,11 @@ impl Db {
     /// having while the machine lives: leases, heartbeats. Never for an answered write.
     pub async fn begin_relaxed(&self) -> Result<Tx, DbError> {
         Tx::begin(self, Durability::ProcessDeath).await
+    }
+
+    /// The database as it is now, to be read at leisure while others write.
+    pub async fn snapshot(&self) -> Result<Snapshot, DbError> {
+        Snapshot::take(self).await
     }
 
     pub async fn fetch_all<T: Record>(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<T>, DbError> {

@@ -26,7 +26,8 @@ pub fn migrations() -> Vec<Migration> {
     all
 }
 
-pub(crate) async fn run(db: &Db) -> Result<Vec<&'static str>, DbError> {
+/// `wanted`: those of them that are to be applied, if they are not yet.
+pub(crate) async fn run(db: &Db, wanted: impl Fn(&str) -> bool) -> Result<Vec<&'static str>, DbError> {
     let mut tx = db.begin().await?;
     tx.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, sql_text TEXT NOT NULL)", args![])
         .await?;
@@ -40,7 +41,7 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<&'static str>, DbError> {
         });
     }
     let mut now = Vec::new();
-    for m in known {
+    for m in known.into_iter().filter(|m| wanted(m.name)) {
         match applied.iter().find(|(name, _)| name == m.name) {
             Some((_, sql)) if sql == m.sql => continue,
             Some(_) => {

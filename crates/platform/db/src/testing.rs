@@ -12,9 +12,20 @@ where
     F: Fn(Db) -> Fut,
     Fut: Future<Output = ()>,
 {
+    on_each_empty_engine(async |db: Db| {
+        db.migrate().await.expect("it migrates");
+        test(db).await;
+    })
+    .await;
+}
+
+/// As [`on_each_engine`], without any table.
+pub async fn on_each_empty_engine<F>(test: F)
+where
+    F: AsyncFn(Db),
+{
     let dir = tempfile::tempdir().expect("a temporary folder");
     let db = Db::open(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("SQLite opens");
-    db.migrate().await.expect("SQLite migrates");
     test(db.clone()).await;
     db.close().await;
 
@@ -28,7 +39,6 @@ where
     made.expect("a database can be made");
     let (base, _) = server.rsplit_once('/').expect("the URL ends with /database");
     let db = Db::open(&format!("{base}/{name}")).await.expect("PostgreSQL opens");
-    db.migrate().await.expect("PostgreSQL migrates");
     test(db.clone()).await;
     db.close().await;
     sql_alone(&admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("the database can be dropped");

@@ -41,6 +41,10 @@ impl Tx {
         Ok(Self { db: db.clone(), inner, committed: Vec::new() })
     }
 
+    pub fn dialect(&self) -> crate::Dialect {
+        self.db.dialect()
+    }
+
     /// Rows changed.
     pub async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<u64, DbError> {
         self.db.count_statement();
