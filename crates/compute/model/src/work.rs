@@ -11,6 +11,9 @@ pub const DELETE: &str = "compute.delete";
 /// Has the server's host do one thing to it and records the new state.
 pub const POWER: &str = "compute.power";
 
+/// Every kind there is: the conductor has a flow for each.
+pub const ALL: &[&str] = &[BUILD, DELETE, POWER];
+
 /// First step of each kind.
 pub mod first {
     pub const BUILD: &str = "schedule";
