@@ -54,11 +54,17 @@ pub struct Answer {
 
 impl World {
     pub async fn start(setup: Setup) -> Result<Self> {
+        Self::start_on(setup, |_| Ok(())).await
+    }
+
+    /// `prepare` is given the name of the data folder before there is one.
+    pub async fn start_on(setup: Setup, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("skyiron-test-").tempdir()?;
         // guests run as another user and must reach their files
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
         let mut world = Self { folder, setup, process: None, url: String::new(), http, token: String::new() };
+        prepare(&world.data())?;
         world.launch().await?;
         Ok(world)
     }
@@ -68,6 +74,11 @@ impl World {
     }
     fn struck_log(&self) -> PathBuf {
         self.folder.path().join("struck")
+    }
+
+    /// The admin's token of the last start.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Names of the fault points that have struck so far.

@@ -1,10 +1,12 @@
 //! The assembly: which parts this process runs, and what stands behind each trait through which they meet.
 
 mod compute;
+mod doctor;
 mod image;
 mod ready;
 mod roles;
 
+pub(crate) use image::open_store;
 pub(crate) use roles::{Role, Roles};
 
 use crate::config::{Config, Database};
@@ -19,7 +21,6 @@ use platform_db::Db;
 use platform_http::{Authenticate, Listening};
 use platform_telemetry::Metrics;
 use ready::Readiness;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -53,10 +54,6 @@ struct Ground {
 impl Ground {
     fn identity_url(&self) -> String {
         format!("{}/identity/v3", self.url)
-    }
-    /// A folder in the data folder, unless the configuration names another.
-    fn dir(&self, configured: &str, name: &str) -> PathBuf {
-        if configured.is_empty() { self.data.sub(name) } else { PathBuf::from(configured) }
     }
 }
 
@@ -100,6 +97,7 @@ impl Cloud {
         if roles.has(Role::Placement) {
             router = placement_routes(&ground, &placement, router)?;
         }
+        doctor::start(&ground, &mut tasks)?;
         let images = image::start(&ground, roles, &mut router, &mut tasks, &mut subscriptions)?;
         compute::start(&ground, roles, images, placement, &readiness, &mut router, &mut tasks, &mut subscriptions)
             .await?;
@@ -125,12 +123,16 @@ impl Cloud {
     }
 }
 
-async fn open_database(config: &Database, data: &DataDir) -> Result<Db> {
-    let url = match config.url.as_str() {
+/// Where the cloud's database is.
+pub(crate) fn database_url(config: &Database, data: &DataDir) -> String {
+    match config.url.as_str() {
         "" => format!("sqlite:{}", data.sub("skyiron.db").display()),
         url => url.to_owned(),
-    };
-    let db = Db::open(&url).await.context("the database cannot be opened")?;
+    }
+}
+
+async fn open_database(config: &Database, data: &DataDir) -> Result<Db> {
+    let db = Db::open(&database_url(config, data)).await.context("the database cannot be opened")?;
     db.migrate().await.context("the database cannot be migrated")?;
     Ok(db)
 }

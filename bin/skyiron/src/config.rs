@@ -13,6 +13,7 @@ pub(crate) struct Config {
     pub identity: Identity,
     pub image: Image,
     pub compute: Compute,
+    pub doctor: Doctor,
     pub log: Log,
 }
 
@@ -79,6 +80,13 @@ pub(crate) enum Accelerator {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(crate) struct Doctor {
+    pub interval_secs: u64,
+    pub repair: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
     pub filter: String,
     pub format: LogFormat,
@@ -126,6 +134,11 @@ impl Default for Compute {
         }
     }
 }
+impl Default for Doctor {
+    fn default() -> Self {
+        Self { interval_secs: 300, repair: false }
+    }
+}
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".into(), format: LogFormat::Text }
@@ -164,6 +177,8 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.reserved_host_memory_mib", "Memory kept for the host itself, in MiB."),
     ("compute.default_availability_zone", "The zone of hosts that no aggregate puts into one."),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
+    ("doctor.interval_secs", "From one of the doctor's checks to the next, about. 0: it does not look by itself."),
+    ("doctor.repair", "Mend what it finds, where that is safe. Otherwise it only tells, by log and metric."),
     ("log.filter", "info, debug, or by role: info,compute_agent=debug. RUST_LOG wins over it."),
     ("log.format", "text or json."),
 ];

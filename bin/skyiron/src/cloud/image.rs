@@ -1,17 +1,25 @@
 //! The image service's assembly.
 
 use super::{Ground, Role, Roles, with_policy};
+use crate::data::DataDir;
 use anyhow::{Context, Result};
 use axum::Router;
 use image_api::{Glance, ImageApi, LocalImages};
 use image_backends::FileBackend;
 use image_model::{ImageProxy, Limits};
 use platform_bus::Subscription;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
 /// Bytes of the store's file system that uploads leave free.
 const RESERVE: u64 = 64 << 20;
+
+/// Where image data is: a folder in the data folder, unless the configuration names another.
+pub(crate) fn open_store(configured: &str, data: &DataDir) -> Result<FileBackend> {
+    let store = if configured.is_empty() { data.sub("images") } else { PathBuf::from(configured) };
+    FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))
+}
 
 /// Starts it if this process is to run it. Gives what compute reads images through.
 pub(crate) fn start(
@@ -26,8 +34,7 @@ pub(crate) fn start(
     }
     let registry = image_registry::Store::with_clock(g.db.clone(), g.clock.clone());
     subscriptions.push(image_registry::serve(&*g.bus, registry.clone()));
-    let store = g.dir(&g.config.image.store_dir, "images");
-    let backend = FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))?;
+    let backend = open_store(&g.config.image.store_dir, &g.data)?;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &g.config.image.policy_file)?;
     let glance = Glance::new(ImageApi {
         registry: Arc::new(registry),
