@@ -1,6 +1,8 @@
 //! The process is killed at every step of building and deleting a server. After the next start every server is ACTIVE, or
 //! ERROR with a reason, or gone; it has exactly one QEMU process if it runs; and placement's sums equal the servers'.
 
+mod evacuate;
+
 use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,10 +1,12 @@
 //! The same binary on PostgreSQL.
 
-use anyhow::{Result, bail};
-use reqwest::Method;
-use serde_json::json;
-use skyiron_tests::{Setup, World};
+use anyhow::{Context, Result, bail, ensure};
+use platform_db::testing::Server;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use skyiron_tests::{Answer, SOON, Setup, World, until};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Of a server on which databases may be made; `./test` starts one.
 pub(crate) const SERVER: &str = "SKYIRON_TEST_POSTGRES";
@@ -49,4 +51,104 @@ async fn a_server_lives_and_dies_and_the_process_may_be_killed() -> Result<()> {
     assert_eq!(w.allocated().await?.iter().map(|(_, n)| n).sum::<u64>(), 0);
     w.terminate().await?;
     sql(&server, &format!("DROP DATABASE {name} WITH (FORCE)"))
+}
+
+/// One of each service, to read and to write, and where its fault format has the status.
+fn asked(server: &str, image: &str) -> Vec<(Method, String, Option<Value>, &'static str)> {
+    let user = json!({"user": {"name": "nobody", "password": "x"}});
+    let boot = json!({"server": {"name": "no", "imageRef": image, "flavorRef": "1"}});
+    let record = json!({"name": "no", "disk_format": "raw", "container_format": "bare"});
+    let login = json!({"auth": {"identity": {"methods": ["password"],
+        "password": {"user": {"name": "admin", "domain": {"id": "default"}, "password": "x"}}}}});
+    let of = |path: &str| path.to_owned();
+    vec![
+        (Method::GET, of("/identity/v3/users"), None, "/error/code"),
+        (Method::GET, of("/identity/v3/projects"), None, "/error/code"),
+        (Method::POST, of("/identity/v3/users"), Some(user), "/error/code"),
+        (Method::POST, of("/identity/v3/auth/tokens"), Some(login), "/error/code"),
+        (Method::GET, of("/compute/v2.1/servers/detail"), None, "/serviceUnavailable/code"),
+        (Method::GET, format!("/compute/v2.1/servers/{server}"), None, "/serviceUnavailable/code"),
+        (Method::GET, of("/compute/v2.1/flavors"), None, "/serviceUnavailable/code"),
+        (Method::GET, of("/compute/v2.1/os-hypervisors"), None, "/serviceUnavailable/code"),
+        (Method::GET, of("/compute/v2.1/os-aggregates"), None, "/serviceUnavailable/code"),
+        (Method::GET, of("/compute/v2.1/limits"), None, "/serviceUnavailable/code"),
+        (Method::POST, of("/compute/v2.1/servers"), Some(boot), "/serviceUnavailable/code"),
+        (Method::DELETE, format!("/compute/v2.1/servers/{server}"), None, "/serviceUnavailable/code"),
+        (Method::GET, of("/placement/resource_providers"), None, "/errors/0/status"),
+        (Method::GET, of("/placement/traits"), None, "/errors/0/status"),
+        (Method::GET, of("/image/v2/images"), None, ""),
+        (Method::GET, format!("/image/v2/images/{image}"), None, ""),
+        (Method::POST, of("/image/v2/images"), Some(record), ""),
+    ]
+}
+
+fn is_unavailable(path: &str, answer: &Answer, status_at: &str) -> Result<()> {
+    ensure!(answer.status == StatusCode::SERVICE_UNAVAILABLE, "{path}: {}: {}", answer.status, answer.body);
+    ensure!(answer.retry_after.as_deref() == Some("1"), "{path}: when to try again is said");
+    let text = answer.body.to_string();
+    match status_at {
+        "" => ensure!(text.contains("503 Service Unavailable"), "{path}: {text}"),
+        at => ensure!(answer.body.pointer(at) == Some(&json!(503)), "{path}: {text}"),
+    }
+    ensure!(!text.contains("127.0.0.1"), "{path}: where the database is, is nobody's business: {text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_database_goes_away_and_comes_back() -> Result<()> {
+    let Some(server) = Server::start(&[]) else { return Ok(()) };
+    let config = format!("[database]\nurl = \"{}\"\n", server.url("postgres"));
+    let mut w = World::start(Setup { fake_hosts: 3, config, ..Setup::default() }).await?;
+    let image = w.image("blank", "raw", "bare", vec![0; 65536]).await?;
+    let id = w.server("before", &image, json!({})).await?;
+    w.until_status(&id, "ACTIVE").await?;
+    let password = std::fs::read_to_string(w.data().join("admin-password"))?;
+    // one that no cache knows yet
+    let fresh = w.login("admin", &password, "admin").await?;
+    let mut building = Vec::new();
+    for n in 0..3 {
+        building.push(w.server(&format!("building{n}"), &image, json!({})).await?);
+    }
+
+    for round in 0..2 {
+        server.stop();
+        let started = Instant::now();
+        let first = w.call(Method::GET, "/compute/v2.1/servers", None).await?;
+        is_unavailable("the first", &first, "/serviceUnavailable/code")?;
+        ensure!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        for (method, path, body, status_at) in asked(&id, &image) {
+            let started = Instant::now();
+            let answer = w.call(method, &path, body.as_ref()).await?;
+            is_unavailable(&path, &answer, status_at)?;
+            ensure!(started.elapsed() < Duration::from_millis(500), "{path}: {:?}", started.elapsed());
+        }
+        let unknown = w.call_as(&fresh, Method::GET, "/compute/v2.1/servers", None, &[]).await?;
+        if round == 0 {
+            is_unavailable("a token that must be looked up", &unknown, "/serviceUnavailable/code")?;
+        }
+        let health = w.call(Method::GET, "/healthz", None).await?;
+        ensure!(health.status == StatusCode::SERVICE_UNAVAILABLE, "{}", health.status);
+        // workers look in vain for a while
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        server.start_again();
+        until(SOON, async || Ok(w.call(Method::GET, "/healthz", None).await?.status.is_success())).await?;
+        let again = w.server(&format!("again{round}"), &image, json!({})).await?;
+        w.until_status(&again, "ACTIVE").await.context("the same process works on")?;
+    }
+    // what was under way when it went is done once the lease of whoever did it has ended
+    until(Duration::from_secs(90), async || {
+        let all = w.get("/compute/v2.1/servers/detail").await?;
+        let servers = all["servers"].as_array().context("a list")?;
+        ensure!(servers.len() == 6, "{all}");
+        Ok(servers.iter().all(|s| s["status"] == "ACTIVE"))
+    })
+    .await?;
+    for id in building.iter().chain([&id]) {
+        ensure!(w.call(Method::DELETE, &format!("/compute/v2.1/servers/{id}"), None).await?.status.is_success());
+        w.until_gone(id).await?;
+    }
+    let up = w.get("/compute/v2.1/os-services").await?;
+    ensure!(up["services"].as_array().into_iter().flatten().all(|s| s["state"] == "up"), "{up}");
+    w.terminate().await?;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod api;
 mod boot;
+mod bus;
 mod cloud;
 mod create;
 mod load;
@@ -16,7 +17,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, api, upload, boot; none: all of them
+    /// start, create, api, upload, boot, bus; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -33,8 +34,14 @@ pub(crate) fn figure(what: &str, value: &str, goal: &str, met: bool) {
 }
 
 type Bench = fn(&Setting) -> Result<()>;
-const BENCHES: &[(&str, Bench)] =
-    &[("start", start::run), ("create", create::run), ("api", api::run), ("upload", upload::run), ("boot", boot::run)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("start", start::run),
+    ("create", create::run),
+    ("api", api::run),
+    ("upload", upload::run),
+    ("boot", boot::run),
+    ("bus", bus::run),
+];
 
 pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {
     for name in &a.names {
@@ -53,7 +60,8 @@ pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn build() -> Result<PathBuf> {
+/// The release binary.
+pub(crate) fn build() -> Result<PathBuf> {
     let done = Command::new("cargo").args(["build", "--release", "--package", "skyiron"]).status()?;
     if !done.success() {
         bail!("the release binary does not build");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod cluster;
 mod repo;
 
 use clap::{Parser, Subcommand};
@@ -20,11 +21,14 @@ enum Command {
     Check(check::Arguments),
     /// Figures of the release binary against their goals
     Bench(bench::Arguments),
+    /// A site of many processes on this machine, in network namespaces
+    Cluster(cluster::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 mod compute;
 mod doctor;
+mod identity;
 mod image;
 mod ready;
 mod roles;
@@ -14,13 +15,14 @@ use crate::data::DataDir;
 use anyhow::{Context, Result};
 use axum::Router;
 use base::{Clock, SystemClock};
-use identity::{CatalogEntry, Identity, IdentityConfig};
 use placement::Placement;
-use platform_bus::{LocalBus, Subscription};
-use platform_db::Db;
+use platform_bus::{Bus, Subscription};
+use platform_db::{Contracts, Db, Dialect, migrations};
 use platform_http::{Authenticate, Listening};
 use platform_telemetry::Metrics;
 use ready::Readiness;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,11 +30,13 @@ use tokio::task::JoinSet;
 
 /// A running cloud, or the part of one that this process is.
 pub(crate) struct Cloud {
-    /// Where clients reach it: `http://127.0.0.1:8700`.
+    /// Where its listener is reached: `http://127.0.0.1:8700`.
     pub url: String,
     pub data: DataDir,
     readiness: Readiness,
-    db: Db,
+    /// `None`: no role here keeps anything in the database.
+    db: Option<Db>,
+    bus: Arc<dyn Bus>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     _subscriptions: Vec<Subscription>,
@@ -43,18 +47,66 @@ pub(crate) struct Cloud {
 struct Ground {
     config: Config,
     data: DataDir,
-    url: String,
-    db: Db,
-    bus: Arc<LocalBus>,
+    roles: Roles,
+    urls: Urls,
+    db: Option<Db>,
+    bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
-    auth: Arc<dyn Authenticate>,
     stop: watch::Receiver<bool>,
 }
 
 impl Ground {
-    fn identity_url(&self) -> String {
-        format!("{}/identity/v3", self.url)
+    /// The database, for a role that keeps something there.
+    fn db(&self) -> Result<&Db> {
+        self.db.as_ref().context("a role that keeps something in the database was started without one")
     }
+    /// A folder in the data folder, unless the configuration names another.
+    fn dir(&self, configured: &str, name: &str) -> PathBuf {
+        self.data.folder(configured, name)
+    }
+    /// Whether the bus reaches other processes.
+    fn is_one_of_many(&self) -> bool {
+        self.config.bus.is_shared()
+    }
+}
+
+/// Where clients reach each service: what the catalog says.
+struct Urls {
+    identity: String,
+    compute: String,
+    image: String,
+    placement: String,
+}
+
+impl Urls {
+    fn of(config: &Config, listening: &str) -> Self {
+        let base = match config.cloud.public_url.trim_end_matches('/') {
+            "" => listening,
+            public => public,
+        };
+        let own = &config.endpoints;
+        let of = |own: &str, service: &str| match own.trim_end_matches('/') {
+            "" => format!("{base}/{service}"),
+            own => own.to_owned(),
+        };
+        Self {
+            identity: of(&own.identity, "identity"),
+            compute: of(&own.compute, "compute"),
+            image: of(&own.image, "image"),
+            placement: of(&own.placement, "placement"),
+        }
+    }
+    fn identity_v3(&self) -> String {
+        format!("{}/v3", self.identity)
+    }
+}
+
+/// What the parts give back: what the process must serve, run and hold.
+struct Assembly {
+    router: Router,
+    tasks: JoinSet<()>,
+    subscriptions: Vec<Subscription>,
+    readiness: Readiness,
 }
 
 /// How long background work may take to end at a stop.
@@ -67,44 +119,27 @@ impl Cloud {
         let listening = Listening::bind(&config.cloud.listen)
             .await
             .with_context(|| format!("cannot listen on {}", config.cloud.listen))?;
-        let url = match config.cloud.public_url.trim_end_matches('/') {
-            "" => format!("http://{}", listening.address),
-            public => public.to_owned(),
+        let url = format!("http://{}", listening.address);
+        roles.check_catalog(&config)?;
+        let urls = Urls::of(&config, &url);
+        let db = match roles.keep_something() {
+            true => Some(open_database(&config.database, &data).await?),
+            false => None,
         };
-        let db = open_database(&config.database, &data).await?;
         let (stop, stopping) = watch::channel(false);
+        let address = listening.address;
+        let bus = platform_bus::open(&config.bus.settings(&roles.to_string())).await.context("[bus]")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let identity = open_identity(&config, &data, &url, db.clone(), clock.clone()).await?;
-        let ground = Ground {
-            config,
-            data: data.clone(),
-            url: url.clone(),
-            db: db.clone(),
-            bus: Arc::new(LocalBus::default()),
-            clock,
-            auth: Arc::new(identity.clone()),
-            stop: stopping.clone(),
-        };
-
-        let readiness = Readiness::new(db.clone());
-        let mut tasks = JoinSet::new();
-        let mut subscriptions = Vec::new();
-        let mut router = ready::routes(readiness.clone(), metrics);
-        if roles.has(Role::Identity) {
-            router = identity::service(&identity, &ground.identity_url()).mount(router, "/identity");
-        }
-        let placement = Placement::new(db.clone());
-        if roles.has(Role::Placement) {
-            router = placement_routes(&ground, &placement, router)?;
-        }
-        doctor::start(&ground, &mut tasks)?;
-        let images = image::start(&ground, roles, &mut router, &mut tasks, &mut subscriptions)?;
-        compute::start(&ground, roles, images, placement, &readiness, &mut router, &mut tasks, &mut subscriptions)
-            .await?;
+        let ground = Ground { config, data: data.clone(), roles, urls, db, bus, clock, stop: stopping.clone() };
+        let readiness = Readiness::new(ground.db.clone(), ground.bus.clone());
+        let router = ready::routes(readiness.clone(), metrics);
+        let assembly = Assembly { router, tasks: JoinSet::new(), subscriptions: Vec::new(), readiness };
+        let Assembly { router, mut tasks, subscriptions, readiness } = put_together(&ground, assembly, address).await?;
 
         tasks.spawn(platform_http::serve(listening, router, stopping));
         tracing::info!(url, "skyiron serves at {url}");
-        Ok(Self { url, data, readiness, db, stop, tasks, _subscriptions: subscriptions, _lock: lock })
+        let Ground { db, bus, .. } = ground;
+        Ok(Self { url, data, readiness, db, bus, stop, tasks, _subscriptions: subscriptions, _lock: lock })
     }
 
     /// Returns once `/healthz` would answer 200.
@@ -112,55 +147,48 @@ impl Cloud {
         self.readiness.reached().await;
     }
 
-    /// Ends all work in hand, in order. Guests keep running.
+    /// Ends all work in hand: requests and calls are answered, new ones go to other processes. Guests keep running.
     pub(crate) async fn stop(mut self) {
         let _nobody_listens = self.stop.send(true);
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let tasks = async { while self.tasks.join_next().await.is_some() {} };
+        let ended = async { tokio::join!(tasks, self.bus.drain()) };
         if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
             tracing::warn!("some work did not end in time: it will be taken up at the next start");
         }
-        self.db.close().await;
+        if let Some(db) = &self.db {
+            db.close().await;
+        }
     }
 }
 
-/// Where the cloud's database is.
-pub(crate) fn database_url(config: &Database, data: &DataDir) -> String {
-    match config.url.as_str() {
-        "" => format!("sqlite:{}", data.sub("skyiron.db").display()),
-        url => url.to_owned(),
+/// Starts every role of this process.
+async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Result<Assembly> {
+    let auth = identity::start(g, &mut a).await?;
+    if g.roles.has(Role::Placement) {
+        placement(g, auth.clone(), &mut a)?;
     }
+    let images = image::start(g, auth.clone(), address, &mut a)?;
+    compute::start(g, auth, images, &mut a).await?;
+    doctor::start(g, &mut a)?;
+    Ok(a)
+}
+
+fn placement(g: &Ground, auth: Arc<dyn Authenticate>, a: &mut Assembly) -> Result<()> {
+    let enforcer = placement::default_policy().context("placement's policy")?;
+    let service = placement::service(Placement::new(g.db()?.clone()), enforcer, auth, g.urls.identity_v3());
+    a.router = service.mount(std::mem::take(&mut a.router), "/placement");
+    Ok(())
 }
 
 async fn open_database(config: &Database, data: &DataDir) -> Result<Db> {
-    let db = Db::open(&database_url(config, data)).await.context("the database cannot be opened")?;
-    db.migrate().await.context("the database cannot be migrated")?;
+    let db = Db::open_with(&config.settings(&data.path)).await.context("the database cannot be opened")?;
+    let contracts = match db.dialect() {
+        // the folder's lock is ours: no older process is there
+        Dialect::Sqlite => Contracts::Apply,
+        Dialect::Postgres => Contracts::Leave,
+    };
+    db.migrate_to(&migrations(), contracts).await.context("the database cannot be migrated")?;
     Ok(db)
-}
-
-async fn open_identity(config: &Config, data: &DataDir, url: &str, db: Db, clock: Arc<dyn Clock>) -> Result<Identity> {
-    let password = data.admin_password()?;
-    let mut settings = IdentityConfig::new(data.sub("keys"), password.clone());
-    settings.token_ttl = Duration::from_secs(config.identity.token_ttl_secs);
-    settings.region = config.cloud.region.clone();
-    settings.policy = read_policy(&config.identity.policy_file)?;
-    let security = &mut settings.security;
-    security.lockout_failure_attempts = Some(config.identity.lockout_failure_attempts).filter(|n| *n > 0);
-    security.lockout_duration = Some(Duration::from_secs(config.identity.lockout_duration_secs));
-    security.unique_last_password_count = config.identity.unique_last_password_count;
-    settings.catalog = vec![
-        CatalogEntry::everywhere("identity", "keystone", &format!("{url}/identity")),
-        CatalogEntry::everywhere("compute", "nova", &format!("{url}/compute/v2.1")),
-        CatalogEntry::everywhere("image", "glance", &format!("{url}/image")),
-        CatalogEntry::everywhere("placement", "placement", &format!("{url}/placement")),
-    ];
-    data.write_credentials(&format!("{url}/identity/v3"), &config.cloud.region, &password)?;
-    Identity::open(db, settings, clock).await.context("identity cannot start")
-}
-
-fn placement_routes(g: &Ground, placement: &Placement, router: Router) -> Result<Router> {
-    let enforcer = placement::default_policy().context("placement's policy")?;
-    let service = placement::service(placement.clone(), enforcer, g.auth.clone(), g.identity_url());
-    Ok(service.mount(router, "/placement"))
 }
 
 /// An operator's `policy.yaml`, if one is named.

@@ -1,15 +1,19 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
 use anyhow::{Context, Result, bail};
+use base::Secret;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub cloud: Cloud,
+    pub endpoints: Endpoints,
     pub database: Database,
+    pub bus: Bus,
     pub identity: Identity,
     pub image: Image,
     pub compute: Compute,
@@ -22,18 +26,67 @@ pub(crate) struct Config {
 pub(crate) struct Cloud {
     pub listen: String,
     pub public_url: String,
+    pub internal_url: String,
     pub region: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(crate) struct Endpoints {
+    pub identity: String,
+    pub compute: String,
+    pub image: String,
+    pub placement: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Bus {
+    pub url: Secret,
+    pub prefix: String,
+    pub token: Secret,
+    pub credentials_file: String,
+    pub nkey_file: String,
+    pub ssl_root_cert: String,
+    pub ssl_cert: String,
+    pub ssl_key: String,
+}
+
+impl Bus {
+    /// `name` is what the servers' monitoring calls this process.
+    pub(crate) fn settings(&self, name: &str) -> platform_bus::Settings {
+        let c = self.clone();
+        platform_bus::Settings {
+            url: c.url,
+            prefix: c.prefix,
+            name: name.to_owned(),
+            token: c.token,
+            credentials_file: c.credentials_file,
+            nkey_file: c.nkey_file,
+            ssl_root_cert: c.ssl_root_cert,
+            ssl_cert: c.ssl_cert,
+            ssl_key: c.ssl_key,
+        }
+    }
+    /// Whether it reaches other processes.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.url.expose().is_empty()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Database {
     pub url: String,
+    pub max_connections: u32,
+    pub statement_timeout_secs: u64,
+    pub ssl_root_cert: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Identity {
+    pub keys_dir: String,
     pub token_ttl_secs: u64,
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
@@ -54,6 +107,7 @@ pub(crate) struct Image {
 pub(crate) struct Compute {
     pub host: String,
     pub fake_hosts: u32,
+    pub fake_host_prefix: String,
     pub fake_delay_ms: u64,
     pub accelerator: Accelerator,
     pub guest_user: String,
@@ -61,11 +115,16 @@ pub(crate) struct Compute {
     pub build_timeout_secs: u64,
     pub action_timeout_secs: u64,
     pub max_attempts: u32,
+    pub lease_secs: u64,
     pub cpu_allocation_ratio: f64,
     pub ram_allocation_ratio: f64,
     pub disk_allocation_ratio: f64,
     pub reserved_host_memory_mib: u64,
     pub default_availability_zone: String,
+    pub recover_after_secs: u64,
+    pub fence_command: Vec<String>,
+    pub fence_timeout_secs: u64,
+    pub recover_most_hosts: u32,
     pub policy_file: String,
 }
 
@@ -94,12 +153,38 @@ pub(crate) struct Log {
 
 impl Default for Cloud {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8700".into(), public_url: String::new(), region: "RegionOne".into() }
+        Self {
+            listen: "127.0.0.1:8700".into(),
+            public_url: String::new(),
+            internal_url: String::new(),
+            region: "RegionOne".into(),
+        }
+    }
+}
+impl Default for Bus {
+    fn default() -> Self {
+        let s = platform_bus::Settings::default();
+        Self {
+            url: s.url,
+            prefix: s.prefix,
+            token: s.token,
+            credentials_file: s.credentials_file,
+            nkey_file: s.nkey_file,
+            ssl_root_cert: s.ssl_root_cert,
+            ssl_cert: s.ssl_cert,
+            ssl_key: s.ssl_key,
+        }
+    }
+}
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: String::new(), max_connections: 16, statement_timeout_secs: 30, ssl_root_cert: String::new() }
     }
 }
 impl Default for Identity {
     fn default() -> Self {
         Self {
+            keys_dir: String::new(),
             token_ttl_secs: 3600,
             lockout_failure_attempts: 0,
             lockout_duration_secs: 1800,
@@ -118,6 +203,7 @@ impl Default for Compute {
         Self {
             host: String::new(),
             fake_hosts: 0,
+            fake_host_prefix: "fake-".into(),
             fake_delay_ms: 0,
             accelerator: Accelerator::Auto,
             guest_user: String::new(),
@@ -125,11 +211,16 @@ impl Default for Compute {
             build_timeout_secs: 600,
             action_timeout_secs: 180,
             max_attempts: 3,
+            lease_secs: 30,
             cpu_allocation_ratio: 4.0,
             ram_allocation_ratio: 1.0,
             disk_allocation_ratio: 1.0,
             reserved_host_memory_mib: 512,
             default_availability_zone: "nova".into(),
+            recover_after_secs: 0,
+            fence_command: Vec::new(),
+            fence_timeout_secs: 60,
+            recover_most_hosts: 1,
             policy_file: String::new(),
         }
     }
@@ -145,12 +236,58 @@ impl Default for Log {
     }
 }
 
+impl Database {
+    /// How the database of that data folder is reached.
+    pub(crate) fn settings(&self, data: &Path) -> platform_db::Settings {
+        let mut settings = platform_db::Settings::new(&match self.url.as_str() {
+            "" => format!("sqlite:{}", data.join("skyiron.db").display()),
+            url => url.to_owned(),
+        });
+        settings.max_connections = self.max_connections;
+        settings.statement_timeout = Some(Duration::from_secs(self.statement_timeout_secs)).filter(|t| !t.is_zero());
+        settings.ssl_root_cert = Some(PathBuf::from(&self.ssl_root_cert)).filter(|p| !p.as_os_str().is_empty());
+        settings
+    }
+}
+
 /// What every key means, in the order of the file. A test holds this list to the types above.
 const KEYS: &[(&str, &str)] = &[
     ("cloud.listen", "Address and port of the listener that serves everything."),
     ("cloud.public_url", "How clients reach it, for the catalog: http://cloud.example:8700. Empty: from `listen`."),
+    (
+        "cloud.internal_url",
+        "How other processes of the cloud reach this one's listener: http://10.0.0.5:8700. Empty: from `listen`.",
+    ),
     ("cloud.region", "The region's name in the catalog."),
+    (
+        "endpoints.identity",
+        "Where clients reach the service, for the catalog: http://cloud.example:5000. Empty: `public_url`/identity.",
+    ),
+    ("endpoints.compute", "The same for compute. Empty: `public_url`/compute."),
+    ("endpoints.image", "The same for images. Empty: `public_url`/image."),
+    ("endpoints.placement", "The same for placement. Empty: `public_url`/placement."),
     ("database.url", "sqlite:PATH or postgresql://USER:PASSWORD@HOST/NAME. Empty: skyiron.db in the data folder."),
+    ("database.max_connections", "Most connections of this process to PostgreSQL."),
+    (
+        "database.statement_timeout_secs",
+        "PostgreSQL ends a statement, or a transaction in which nothing happens, after so long. 0: never.",
+    ),
+    ("database.ssl_root_cert", "File of certificates (PEM) to trust for PostgreSQL beside the system's. Empty: none."),
+    (
+        "bus.url",
+        "nats://USER:PASSWORD@HOST:4222 or tls://…, several separated by commas. Empty: all roles are in one process.",
+    ),
+    ("bus.prefix", "First word of every subject: clouds that share NATS servers differ in it."),
+    ("bus.token", "Logs in by a token."),
+    ("bus.credentials_file", "Logs in by a .creds file. Empty: none."),
+    ("bus.nkey_file", "Logs in by an nkey: a file with its seed. Empty: none."),
+    ("bus.ssl_root_cert", "PEM file of who vouches for the servers; TLS always. Empty: the system's authorities."),
+    ("bus.ssl_cert", "This process's certificate, a PEM file, with `ssl_key`. Empty: none."),
+    ("bus.ssl_key", "Its key."),
+    (
+        "identity.keys_dir",
+        "Token and credential keys; every identity of a cloud needs the same ones. Empty: keys/ in the data folder.",
+    ),
     ("identity.token_ttl_secs", "How long a token lives, in seconds."),
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
@@ -164,6 +301,7 @@ const KEYS: &[(&str, &str)] = &[
         "compute.fake_hosts",
         "Simulated hosts beside, or with QEMU missing instead of, the real one. For tests and scale.",
     ),
+    ("compute.fake_host_prefix", "What the names of simulated hosts begin with; a number follows."),
     ("compute.fake_delay_ms", "How long each action of a simulated host takes."),
     ("compute.accelerator", "auto: KVM where the processor and /dev/kvm offer it, else tcg. Or: kvm, tcg."),
     ("compute.guest_user", "Unprivileged user that QEMU runs as. Empty: `skyiron` if there is one, else `nobody`."),
@@ -171,11 +309,22 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.build_timeout_secs", "How long one host may take to build a server."),
     ("compute.action_timeout_secs", "How long a host may take for a power action or a removal."),
     ("compute.max_attempts", "Hosts tried for one server."),
+    ("compute.lease_secs", "A conductor that has been silent for so long loses its work to another one. At least 2."),
     ("compute.cpu_allocation_ratio", "How many virtual processors a host gives out for each real one."),
     ("compute.ram_allocation_ratio", "The same for memory."),
     ("compute.disk_allocation_ratio", "The same for disk."),
     ("compute.reserved_host_memory_mib", "Memory kept for the host itself, in MiB."),
     ("compute.default_availability_zone", "The zone of hosts that no aggregate puts into one."),
+    (
+        "compute.recover_after_secs",
+        "A host that has been silent for so long is fenced and its servers are evacuated. 0: never.",
+    ),
+    (
+        "compute.fence_command",
+        "Program and arguments that switch a host off: {host} in an argument is its name. Exit 0: it is surely off.",
+    ),
+    ("compute.fence_timeout_secs", "How long that command may take."),
+    ("compute.recover_most_hosts", "Hosts recovered at once. None is, if more than half of them are silent."),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
     ("doctor.interval_secs", "From one of the doctor's checks to the next, about. 0: it does not look by itself."),
     ("doctor.repair", "Mend what it finds, where that is safe. Otherwise it only tells, by log and metric."),
@@ -234,6 +383,20 @@ fn check(c: &Config) -> Result<()> {
     let url = &c.database.url;
     if !(url.is_empty() || ["sqlite:", "postgresql://", "postgres://"].iter().any(|p| url.starts_with(p))) {
         bail!("database.url begins with sqlite: or postgresql://");
+    }
+    if c.database.max_connections == 0 {
+        bail!("database.max_connections: at least 1");
+    }
+    c.bus.settings("").check().context("[bus]")?;
+    if c.compute.lease_secs < 2 {
+        bail!("compute.lease_secs: {} is less than 2", c.compute.lease_secs);
+    }
+    let (after, down) = (c.compute.recover_after_secs, c.compute.service_down_secs);
+    if after > 0 && after < down {
+        bail!("compute.recover_after_secs: {after} is less than compute.service_down_secs, {down}");
+    }
+    if c.compute.recover_most_hosts == 0 {
+        bail!("compute.recover_most_hosts: at least 1; compute.recover_after_secs = 0 switches recovery off");
     }
     for (key, ratio) in [
         ("cpu", c.compute.cpu_allocation_ratio),
@@ -296,6 +459,11 @@ mod tests {
         assert!(error("[cloud]\nlisten = 8700").contains("wrong type"));
         assert!(error("[cloud]\nlisten = \"nowhere\"").contains("ADDRESS:PORT"));
         assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
+        assert!(error("[bus]\nurl = \"amqp://a:secret@h\"").contains("nats:// or tls://"));
+        assert!(!error("[bus]\nurl = \"amqp://a:secret@h\"").contains("secret"));
         assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
+        assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
+        assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
+        assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
     }
 }

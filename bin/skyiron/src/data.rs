@@ -70,6 +70,10 @@ impl DataDir {
         Ok(())
     }
 
+    /// A folder in it, unless the configuration names another.
+    pub(crate) fn folder(&self, configured: &str, name: &str) -> PathBuf {
+        if configured.is_empty() { self.sub(name) } else { PathBuf::from(configured) }
+    }
     pub(crate) fn sub(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -80,18 +84,28 @@ impl DataDir {
         self.sub("openrc")
     }
 
-    /// The admin's password: the one in the folder, or a new random one.
-    pub(crate) fn admin_password(&self) -> Result<Secret> {
-        let path = self.sub("admin-password");
+    fn admin_password_file(&self) -> PathBuf {
+        self.sub("admin-password")
+    }
+
+    /// The admin's password: the one in the folder, or (`true`) a new random one.
+    pub(crate) fn admin_password(&self) -> Result<(Secret, bool)> {
+        let path = self.admin_password_file();
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Secret::new(text.trim())),
+            Ok(text) => Ok((Secret::new(text.trim()), false)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let password = Secret::new(random_password());
                 write_private(&path, password.expose())?;
-                Ok(password)
+                Ok((password, true))
             }
             Err(e) => Err(e).with_context(|| path.display().to_string()),
         }
+    }
+
+    /// Takes a new password back: it did not become the admin's.
+    pub(crate) fn forget_admin_password(&self) -> Result<()> {
+        let path = self.admin_password_file();
+        fs::remove_file(&path).with_context(|| path.display().to_string())
     }
 
     /// Writes `clouds.yaml` and `openrc`, which carry the password, readable by their owner only.
@@ -144,14 +158,18 @@ mod tests {
     fn credentials_are_private_and_the_password_stays() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(&dir.path().join("new/folder")).unwrap();
-        let password = data.admin_password().unwrap();
-        assert_eq!(data.admin_password().unwrap(), password);
+        let (password, is_new) = data.admin_password().unwrap();
+        assert!(is_new);
+        assert_eq!(data.admin_password().unwrap(), (password.clone(), false));
         data.write_credentials("http://127.0.0.1:1/identity/v3", "RegionOne", &password).unwrap();
         for file in [data.clouds_yaml(), data.openrc(), data.sub("admin-password")] {
             let mode = fs::metadata(&file).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{}", file.display());
             assert!(fs::read_to_string(&file).unwrap().contains(password.expose()));
         }
+        data.forget_admin_password().unwrap();
+        let (another, is_new) = data.admin_password().unwrap();
+        assert!(is_new && another != password);
     }
 
     #[test]

@@ -41,6 +41,12 @@ enum Command {
     /// The configuration file.
     #[command(subcommand)]
     Config(commands::config::Command),
+    /// The database: its schema, and a copy of it elsewhere.
+    #[command(subcommand)]
+    Db(commands::db::Command),
+    /// Moving to another version.
+    #[command(subcommand)]
+    Upgrade(commands::upgrade::Command),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
         Command::Restore(o) => commands::restore::run(&o),
         Command::Guest(c) => commands::guest::run(c),
         Command::Config(c) => commands::config::run(&c),
+        Command::Db(c) => commands::db::run(c),
+        Command::Upgrade(c) => commands::upgrade::run(&c),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,8 +32,8 @@ pub struct TableSum {
     /// In the order of the values of a row.
     pub columns: Vec<String>,
     pub rows: u64,
-    /// Sum of the rows' SHA-256, so that their order does not matter: engines sort differently.
-    pub sum: String,
+    /// Of the rows' content, whatever their order: engines sort differently.
+    pub hash: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,14 +8,14 @@
 //! - Assignments go on from a far higher generation. Hosts have gone on since, under the generations that come next here,
 //!   and remember what they did under which number: they would take a new order for one they have carried out.
 
-use crate::row::{Sum, line, parse};
+use crate::row::parse;
 use crate::write::key_of;
 use crate::{BackupError, FILES, Manifest, io, verify};
 use base::{Clock, SystemClock};
 use flate2::read::GzDecoder;
 use futures_util::TryStreamExt;
-use platform_db::dump::{self, Table};
-use platform_db::{Db, DbError, Tx, Value, args};
+use platform_db::transfer::{self, Table};
+use platform_db::{Content, Contracts, Db, DbError, Migration, Tx, Value, args, migrations};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
@@ -43,10 +43,10 @@ pub async fn restore(input: &Path, db: &Db, data: &Path, say: &mut dyn FnMut(&st
     if let Some(name) = FILES.iter().chain(&["images"]).find(|name| data.join(name).exists()) {
         return Err(BackupError::NotEmpty(data.join(name)));
     }
-    if !dump::tables(&mut db.snapshot().await?).await?.is_empty() {
+    if !transfer::tables(&mut db.snapshot().await?).await?.is_empty() {
         return Err(BackupError::DatabaseNotEmpty);
     }
-    db.migrate_to(&manifest.migrations).await?;
+    db.migrate_to(&schema_of(&manifest)?, Contracts::Apply).await?;
     let images = data.join("images");
     let sums = fill(input, db, data, &images, &manifest, say).await?;
     say("every row");
@@ -58,6 +58,15 @@ pub async fn restore(input: &Path, db: &Db, data: &Path, say: &mut dyn FnMut(&st
     Ok(Restored { manifest, migrated })
 }
 
+/// The migrations that made the schema which the rows are of.
+fn schema_of(manifest: &Manifest) -> Result<Vec<Migration>, BackupError> {
+    let known = migrations();
+    if let Some(name) = manifest.migrations.iter().find(|n| !known.iter().any(|m| m.name == **n)) {
+        return Err(BackupError::NotABackup(format!("a newer skyiron wrote it: {name} is not known here")));
+    }
+    Ok(known.into_iter().filter(|m| manifest.migrations.iter().any(|n| n == m.name)).collect())
+}
+
 /// Everything of the file, rows in one transaction. What the tables must add up to then.
 async fn fill(
     input: &Path,
@@ -66,19 +75,13 @@ async fn fill(
     images: &Path,
     manifest: &Manifest,
     say: &mut dyn FnMut(&str),
-) -> Result<BTreeMap<String, Sum>, BackupError> {
-    let mut tables: BTreeMap<String, Table> = BTreeMap::new();
-    for table in dump::tables(&mut db.snapshot().await?).await? {
-        tables.insert(table.name.clone(), table);
-    }
-    if let Some(name) = manifest.tables.keys().find(|name| !tables.contains_key(*name)) {
+) -> Result<BTreeMap<String, Content>, BackupError> {
+    let tables = transfer::tables(&mut db.snapshot().await?).await?;
+    if let Some(name) = manifest.tables.keys().find(|name| !tables.iter().any(|t| t.name == **name)) {
         return Err(BackupError::Damaged(format!("its schema has no table {name}")));
     }
     let mut tx = db.begin().await?;
-    dump::references_defer(&mut tx).await?;
-    for table in tables.values() {
-        dump::clear(&mut tx, table).await?;
-    }
+    transfer::clear(&mut tx, &tables).await?;
     let mut sums = BTreeMap::new();
     let mut archive = verify::open(input)?;
     for entry in archive.entries().map_err(io(input.display()))? {
@@ -95,7 +98,7 @@ async fn fill(
             file(entry, &data.join("images").join(key), 0o750, 0o640)?;
         }
     }
-    dump::references_check(&mut tx).await?;
+    transfer::filled(&mut tx).await?;
     tx.commit().await?;
     Ok(sums)
 }
@@ -104,35 +107,37 @@ async fn rows(
     tx: &mut Tx,
     entry: impl Read,
     name: &str,
-    tables: &BTreeMap<String, Table>,
+    tables: &[Table],
     manifest: &Manifest,
     images: &Path,
-) -> Result<Sum, BackupError> {
+) -> Result<Content, BackupError> {
     let damaged = |why: &str| BackupError::Damaged(format!("table {name}: {why}"));
-    let (Some(table), Some(expected)) = (tables.get(name), manifest.tables.get(name)) else {
+    let table = tables.iter().find(|t| t.name == name);
+    let (Some(table), Some(expected)) = (table, manifest.tables.get(name)) else {
         return Err(damaged("its manifest or its schema does not know it"));
     };
-    let at = |column: &dump::Column| expected.columns.iter().position(|c| *c == column.name);
-    let order: Option<Vec<usize>> = table.columns.iter().map(at).collect();
-    let order = order.ok_or_else(|| damaged("it lacks a column"))?;
-    let url = table.columns.iter().position(|c| name == "image_locations" && c.name == "url");
-    let (mut taken, mut put) = (Sum::default(), Sum::default());
+    if !table.columns.iter().map(|(column, _)| column).eq(&expected.columns) {
+        return Err(damaged("it has other columns"));
+    }
+    let url = table.columns.iter().position(|(column, _)| name == "image_locations" && column == "url");
+    let (mut taken, mut put) = (Content::default(), Content::default());
     let mut waiting = Vec::with_capacity(ROWS);
     for text in BufReader::new(GzDecoder::new(entry)).lines() {
         let text = text.map_err(io(name))?;
-        taken.add(&text);
-        let mut row = parse(table, &order, &text)?;
+        let mut row = parse(table, &text)?;
+        taken.add(&row);
         if let Some(url) = url {
             row[url] = moved(&row[url], images);
         }
-        put.add(&line(&row));
+        put.add(&row);
         waiting.push(row);
         if waiting.len() == ROWS {
-            dump::insert(tx, table, std::mem::take(&mut waiting)).await?;
+            transfer::insert(tx, table, &waiting).await?;
+            waiting.clear();
         }
     }
-    dump::insert(tx, table, waiting).await?;
-    if (taken.rows, taken.text()) != (expected.rows, expected.sum.clone()) {
+    transfer::insert(tx, table, &waiting).await?;
+    if (taken.rows, taken.hash_text()) != (expected.rows, expected.hash.clone()) {
         return Err(damaged("its rows are not those that were taken"));
     }
     Ok(put)
@@ -157,17 +162,17 @@ fn file(mut from: impl Read, to: &Path, folder_mode: u32, mode: u32) -> Result<(
 }
 
 /// Reads everything back.
-async fn compare(db: &Db, sums: &BTreeMap<String, Sum>) -> Result<(), BackupError> {
+async fn compare(db: &Db, sums: &BTreeMap<String, Content>) -> Result<(), BackupError> {
     let mut snapshot = db.snapshot().await?;
-    for table in dump::tables(&mut snapshot).await? {
-        let mut sum = Sum::default();
-        let mut rows = dump::rows(&mut snapshot, &table);
+    for table in transfer::tables(&mut snapshot).await? {
+        let mut is = Content::default();
+        let mut rows = transfer::rows(&mut snapshot, &table);
         while let Some(row) = rows.try_next().await? {
-            sum.add(&line(&row));
+            is.add(&row);
         }
-        let wanted = sums.get(&table.name).cloned().unwrap_or_default();
-        if sum != wanted {
-            let why = format!("{} rows of {}, or their values differ", sum.rows, wanted.rows);
+        let wanted = sums.get(&table.name).copied().unwrap_or_default();
+        if is != wanted {
+            let why = format!("{} rows of {}, or their values differ", is.rows, wanted.rows);
             return Err(BackupError::Differs { table: table.name.clone(), why });
         }
     }

@@ -1,14 +1,14 @@
 //! Taking a backup.
 
 use crate::manifest::{self, FORMAT};
-use crate::row::{Sum, line};
+use crate::row::line;
 use crate::{BackupError, FILES, FileSum, Manifest, TableSum, io};
 use base::{Clock, SystemClock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
 use image_model::{Backend, BackendError};
-use platform_db::{Db, Snapshot, args, dump};
+use platform_db::{Content, Db, Snapshot, args, transfer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -90,7 +90,7 @@ async fn tables(source: &Source, archive: &mut Archive, say: &mut dyn FnMut(&str
     let taken_at = SystemClock.now();
     let names: Vec<(String,)> = snapshot.fetch_all("SELECT name FROM schema_migrations ORDER BY name", args![]).await?;
     let mut tables = BTreeMap::new();
-    for table in dump::tables(&mut snapshot).await? {
+    for table in transfer::tables(&mut snapshot).await? {
         say(&format!("table {}", table.name));
         let sum = one_table(&mut snapshot, &table, archive).await?;
         tables.insert(table.name, sum);
@@ -121,21 +121,21 @@ pub(crate) fn key_of(url: &str) -> &str {
 
 async fn one_table(
     snapshot: &mut Snapshot,
-    table: &dump::Table,
+    table: &transfer::Table,
     archive: &mut Archive,
 ) -> Result<TableSum, BackupError> {
     let path = format!("tables/{}.jsonl.gz", table.name);
-    let mut sum = Sum::default();
+    let mut content = Content::default();
     let mut text = GzEncoder::new(archive.entry(&path)?, Compression::fast());
-    let mut rows = dump::rows(snapshot, table);
+    let mut rows = transfer::rows(snapshot, table);
     while let Some(row) = rows.try_next().await? {
         let line = line(&row);
-        sum.add(&line);
+        content.add(&row);
         text.write_all(line.as_bytes()).and_then(|()| text.write_all(b"\n")).map_err(io(&path))?;
     }
     text.finish().map_err(io(&path))?.finish()?;
-    let columns = table.columns.iter().map(|c| c.name.clone()).collect();
-    Ok(TableSum { columns, rows: sum.rows, sum: sum.text() })
+    let columns = table.columns.iter().map(|(name, _)| name.clone()).collect();
+    Ok(TableSum { columns, rows: content.rows, hash: content.hash_text() })
 }
 
 /// A file, or everything in a folder. What is not there is left out.

@@ -20,7 +20,8 @@ const HIERARCHY: [&str; 4] = ["admin", "manager", "member", "reader"];
 /// For services among themselves; implies nothing.
 const SERVICE_ROLE: &str = "service";
 
-pub(crate) async fn run(identity: &Identity) -> Result<(), Error> {
+/// Whether the user `admin` was made now.
+pub(crate) async fn run(identity: &Identity) -> Result<bool, Error> {
     // hashing takes too long to be done inside the transaction
     let hash = match users::by_name(identity.db(), DEFAULT_DOMAIN, "admin").await? {
         Some(_) => None,
@@ -32,9 +33,10 @@ pub(crate) async fn run(identity: &Identity) -> Result<(), Error> {
     domain(&mut tx).await?;
     let project = project(&mut tx).await?;
     let admin = roles_in_order(&mut tx).await?;
-    if let Some(user) = user(identity, &mut tx, hash).await? {
-        assignments::grant(&mut tx, Actor::User(&user), On::Project(&project), &admin, false).await?;
-        assignments::grant(&mut tx, Actor::User(&user), On::System, &admin, false).await?;
+    let made = user(identity, &mut tx, hash).await?;
+    if let Some(user) = &made {
+        assignments::grant(&mut tx, Actor::User(user), On::Project(&project), &admin, false).await?;
+        assignments::grant(&mut tx, Actor::User(user), On::System, &admin, false).await?;
     }
     region(&mut tx, &identity.0.config.region).await?;
     for entry in &identity.0.config.catalog {
@@ -42,7 +44,7 @@ pub(crate) async fn run(identity: &Identity) -> Result<(), Error> {
     }
     tx.commit().await?;
     identity.0.revision.seen(number);
-    Ok(())
+    Ok(made.is_some())
 }
 
 fn new_id() -> String {

@@ -46,7 +46,9 @@ impl std::fmt::Debug for Identity {
 impl Identity {
     /// Opens identity over a migrated database: reads or makes the keys, and brings the first domain, project, user,
     /// roles and this cloud's catalog to what they must be.
-    pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    ///
+    /// `true`: the user `admin` was made now, with the password of `config`; otherwise it has whatever password it had.
+    pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<(Self, bool), Error> {
         let inner = Inner {
             keys: KeyRepository::open(&config.key_dir.join("fernet-keys"), config.max_active_keys)?,
             credential_keys: KeyRepository::open(&config.key_dir.join("credential-keys"), config.max_active_keys)?,
@@ -61,10 +63,10 @@ impl Identity {
             clock,
         };
         let identity = Self(Arc::new(inner));
-        bootstrap::run(&identity).await?;
+        let made_admin = bootstrap::run(&identity).await?;
         identity.look_for_changes().await?;
         tokio::spawn(watch(Arc::downgrade(&identity.0)));
-        Ok(identity)
+        Ok((identity, made_admin))
     }
 
     /// What a token means, if it is valid now. About a microsecond for a token seen before.
@@ -84,6 +86,20 @@ impl Identity {
                 _ => AuthError::Invalid,
             }),
         }
+    }
+
+    /// What a token shown with that request means; and whether that says nothing about other requests, because the token
+    /// has access rules.
+    pub(crate) async fn validated(&self, token: &str, asked: Asked<'_>) -> Result<(Arc<TokenFacts>, bool), AuthError> {
+        let resolved = self.valid(token).await?;
+        let rules = &resolved.access_rules;
+        let good = rules.is_empty() || rules.iter().any(|r| r.permits(&asked));
+        if good { Ok((resolved.facts.clone(), !rules.is_empty())) } else { Err(AuthError::Invalid) }
+    }
+
+    /// Changes after each change that may alter what a token means, made here or noticed elsewhere.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.revision.changes()
     }
 
     /// Makes new token keys: see [`KeyRepository::rotate`].
@@ -131,9 +147,6 @@ impl Authenticate for Identity {
     }
 
     async fn authenticate_for(&self, token: &str, asked: Asked<'_>) -> Result<Arc<TokenFacts>, AuthError> {
-        let resolved = self.valid(token).await?;
-        let rules = &resolved.access_rules;
-        let good = rules.is_empty() || rules.iter().any(|r| r.permits(&asked));
-        if good { Ok(resolved.facts.clone()) } else { Err(AuthError::Invalid) }
+        self.validated(token, asked).await.map(|(facts, _)| facts)
     }
 }

@@ -25,7 +25,7 @@ pub use candidates::{Candidate, Cause, Found, Group, Request};
 pub use error::{ClaimError, StoreError};
 pub use inventory::{Inventory, MAX_INT, Stock};
 pub use store::{
-    Consumer, Expect, Provider, Replacement, allocations_replace, claim, inventory_report, inventory_set,
+    Consumer, Expect, Provider, Replacement, allocations_replace, claim, hand_over, inventory_report, inventory_set,
     provider_ensure, release, traits_report, traits_set,
 };
 pub use world::{Member, SHARING, View, World};

@@ -1,59 +1,62 @@
 //! Compute's assembly: API, conductor with its engine, and the agent with its drivers.
 
-use super::ready::Readiness;
-use super::{Ground, Role, Roles, with_policy};
+use super::{Assembly, Ground, Role, with_policy};
 use crate::config::{Accelerator, Compute};
 use anyhow::{Context, Result};
-use axum::Router;
 use base::HostName;
 use compute_agent::{Agent, AgentConfig};
 use compute_api::{ComputeApi, Parts};
-use compute_conductor::{Conductor, ConductorSettings};
+use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
 use compute_model::driver::Driver;
 use compute_store::Store;
 use image_model::ImageProxy;
 use placement::Placement;
-use platform_bus::Subscription;
 use platform_engine::{Engine, EngineSettings};
+use platform_http::Authenticate;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
-/// How long a worker may be silent before another takes its operation.
-const LEASE: Duration = Duration::from_secs(30);
 /// How often to look for due work when no hint comes.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Operations driven at once. Each is SQL only, so this bounds memory, not processors.
 const OPERATIONS: usize = 64;
 
-#[expect(clippy::too_many_arguments, reason = "the one place where the parts of a process meet")]
+/// Starts what this process is to run of it.
 pub(crate) async fn start(
     g: &Ground,
-    roles: Roles,
-    images: Option<Arc<dyn ImageProxy>>,
-    placement: Placement,
-    readiness: &Readiness,
-    router: &mut Router,
-    tasks: &mut JoinSet<()>,
-    subscriptions: &mut Vec<Subscription>,
+    auth: Arc<dyn Authenticate>,
+    images: Arc<dyn ImageProxy>,
+    a: &mut Assembly,
 ) -> Result<()> {
-    let (true, Some(images)) = (roles.has(Role::ComputeApi), images) else { return Ok(()) };
-    let config = &g.config.compute;
-    let store = Store::new(g.db.clone(), g.clock.clone());
-    let host = host_name(config)?;
+    let host = host_name(&g.config.compute)?;
+    if g.roles.has(Role::ComputeApi) {
+        api(g, auth, images.clone(), a).await?;
+    }
+    if g.roles.has(Role::ComputeConductor) {
+        conductor(g, &host, a)?;
+    }
+    if g.roles.has(Role::ComputeAgent) {
+        agent(g, &host, images, a).await?;
+    }
+    Ok(())
+}
 
-    let mut tx = g.db.begin().await?;
+fn store(g: &Ground) -> Result<Store> {
+    Ok(Store::new(g.db()?.clone(), g.clock.clone()))
+}
+
+async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
+    let config = &g.config.compute;
+    let mut tx = g.db()?.begin().await?;
     compute_store::flavors::ensure_defaults(&mut tx, g.clock.now()).await?;
     tx.commit().await?;
-
-    let enforcer = with_policy(compute_api::default_policy().context("nova's policy")?, &config.policy_file)?;
     let api = ComputeApi::new(Parts {
-        store: store.clone(),
-        images: images.clone(),
-        enforcer,
+        store: store(g)?,
+        images,
+        enforcer: with_policy(compute_api::default_policy().context("nova's policy")?, &config.policy_file)?,
         bus: g.bus.clone(),
         config: compute_api::Config {
             default_availability_zone: config.default_availability_zone.clone(),
@@ -61,39 +64,42 @@ pub(crate) async fn start(
             ..compute_api::Config::default()
         },
     });
-    let service = compute_api::service(api, g.auth.clone(), g.identity_url());
-    *router = service.mount(std::mem::take(router), "/compute");
+    let service = compute_api::service(api, auth, g.urls.identity_v3());
+    a.router = service.mount(std::mem::take(&mut a.router), "/compute");
+    Ok(())
+}
 
-    let conductor = Conductor::new(store, placement, g.bus.clone(), g.clock.clone(), conductor_settings(config, &host));
-    subscriptions.extend(conductor.serve());
+fn conductor(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
+    let placement = Placement::new(g.db()?.clone());
+    let settings = conductor_settings(&g.config.compute, host);
+    let conductor = Conductor::new(store(g)?, placement, g.bus.clone(), g.clock.clone(), settings);
+    a.subscriptions.extend(conductor.serve());
     let settings = EngineSettings {
         owner: format!("{host}/{}/{}", std::process::id(), g.clock.now().0),
-        lease: LEASE,
+        lease: Duration::from_secs(g.config.compute.lease_secs),
         interval: INTERVAL,
         concurrency: OPERATIONS,
     };
-    let engine = Engine::new(g.db.clone(), g.bus.clone(), g.clock.clone(), settings, conductor.flows());
-    tasks.spawn(engine.run(g.stop.clone()));
-    tasks.spawn(conductor.clone().run(g.stop.clone()));
+    let engine = Engine::new(g.db()?.clone(), g.bus.clone(), g.clock.clone(), settings, conductor.flows());
+    a.tasks.spawn(engine.run(g.stop.clone()));
+    a.tasks.spawn(conductor.run(g.stop.clone()));
+    Ok(())
+}
 
+async fn agent(g: &Ground, host: &str, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
     let instances = g.data.sub("instances");
-    let hosts = drivers(config, &host, &instances).await?;
-    let agent = Agent::new(
-        AgentConfig::new(hosts, instances, g.data.sub("image-cache")),
-        g.bus.clone(),
-        images,
-        g.clock.clone(),
-    );
-    const REGISTERED: &str = "compute-agent to register its hosts";
-    readiness.wait_for(REGISTERED);
-    let ready = readiness.clone();
-    let mut registered = conductor.registered();
-    tasks.spawn(async move {
+    let hosts = drivers(&g.config.compute, host, &instances).await?;
+    let config = AgentConfig::new(hosts, instances, g.data.sub("image-cache"));
+    let agent = Agent::new(config, g.bus.clone(), images, g.clock.clone());
+    const REGISTERED: &str = "compute-conductor to register this process' hosts";
+    a.readiness.wait_for(REGISTERED);
+    let (ready, mut registered) = (a.readiness.clone(), agent.registered());
+    a.tasks.spawn(async move {
         if registered.wait_for(|r| *r).await.is_ok() {
             ready.has(REGISTERED);
         }
     });
-    tasks.spawn(agent.run(g.stop.clone()));
+    a.tasks.spawn(agent.run(g.stop.clone()));
     Ok(())
 }
 
@@ -112,7 +118,14 @@ fn conductor_settings(config: &Compute, host: &str) -> ConductorSettings {
         disk_allocation_ratio: config.disk_allocation_ratio,
         reserved_host_memory: config.reserved_host_memory_mib,
         scheduler,
+        recovery: Recovery {
+            after: Some(config.recover_after_secs).filter(|n| *n > 0).map(Duration::from_secs),
+            fence_command: config.fence_command.clone(),
+            fence_timeout: Duration::from_secs(config.fence_timeout_secs),
+            most_hosts: config.recover_most_hosts as usize,
+        },
         host: host.to_owned(),
+        ..ConductorSettings::default()
     }
 }
 
@@ -130,7 +143,7 @@ async fn drivers(config: &Compute, host: &str, instances: &Path) -> Result<Vec<(
         let delay = Duration::from_millis(config.fake_delay_ms);
         return Ok((1..=config.fake_hosts)
             .map(|n| {
-                let name = format!("fake-{n:05}");
+                let name = format!("{}{n:05}", config.fake_host_prefix);
                 let fake = Fake::new(FakeConfig { delay, ..FakeConfig::new(&name) });
                 (HostName(name), Arc::new(fake) as Arc<dyn Driver>)
             })

@@ -1,21 +1,24 @@
-//! The doctor beside the cloud's own work.
+//! The doctor beside the cloud's own work, in the process that has the conductor.
 
-use super::{Ground, open_store};
+use super::{Assembly, Ground, Role, open_store};
 use anyhow::Result;
 use doctor::{Doctor, Settings};
+use image_model::Backend;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
-/// Starts it, unless the configuration says that it must not look.
-pub(crate) fn start(g: &Ground, tasks: &mut JoinSet<()>) -> Result<()> {
+/// Starts it, unless the configuration says that it must not look. Image data is looked at where it is.
+pub(crate) fn start(g: &Ground, a: &mut Assembly) -> Result<()> {
     let config = &g.config.doctor;
-    if config.interval_secs == 0 {
+    if config.interval_secs == 0 || !g.roles.has(Role::ComputeConductor) {
         return Ok(());
     }
-    let images = open_store(&g.config.image.store_dir, &g.data)?;
+    let images: Option<Arc<dyn Backend>> = match g.roles.has(Role::ImageApi) {
+        true => Some(Arc::new(open_store(&g.config.image.store_dir, &g.data)?)),
+        false => None,
+    };
     let settings = Settings { repair: config.repair, ..Settings::default() };
-    let doctor = Doctor::new(g.db.clone(), Some(Arc::new(images)), g.clock.clone(), settings);
-    tasks.spawn(doctor::watch(doctor, Duration::from_secs(config.interval_secs), g.stop.clone()));
+    let doctor = Doctor::new(g.db()?.clone(), images, g.clock.clone(), settings);
+    a.tasks.spawn(doctor::watch(doctor, Duration::from_secs(config.interval_secs), g.stop.clone()));
     Ok(())
 }

@@ -1,55 +1,84 @@
-//! The image service's assembly.
+//! The image service's assembly: its API and its registry, each here or elsewhere.
 
-use super::{Ground, Role, Roles, with_policy};
+use super::{Assembly, Ground, Role, with_policy};
 use crate::data::DataDir;
-use anyhow::{Context, Result};
-use axum::Router;
-use image_api::{Glance, ImageApi, LocalImages};
+use anyhow::{Context, Result, bail};
+use image_api::{BusImages, BusRegistry, Glance, ImageApi, LocalImages, Tickets};
 use image_backends::FileBackend;
-use image_model::{ImageProxy, Limits};
-use platform_bus::Subscription;
-use std::path::PathBuf;
+use image_model::{ImageProxy, Limits, Registry};
+use platform_http::Authenticate;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// Bytes of the store's file system that uploads leave free.
 const RESERVE: u64 = 64 << 20;
 
 /// Where image data is: a folder in the data folder, unless the configuration names another.
 pub(crate) fn open_store(configured: &str, data: &DataDir) -> Result<FileBackend> {
-    let store = if configured.is_empty() { data.sub("images") } else { PathBuf::from(configured) };
+    let store = data.folder(configured, "images");
     FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))
 }
 
-/// Starts it if this process is to run it. Gives what compute reads images through.
+/// Starts what this process is to run of it. Gives what compute reads images through.
 pub(crate) fn start(
     g: &Ground,
-    roles: Roles,
-    router: &mut Router,
-    tasks: &mut JoinSet<()>,
-    subscriptions: &mut Vec<Subscription>,
-) -> Result<Option<Arc<dyn ImageProxy>>> {
-    if !roles.has(Role::ImageApi) {
-        return Ok(None);
+    auth: Arc<dyn Authenticate>,
+    address: SocketAddr,
+    a: &mut Assembly,
+) -> Result<Arc<dyn ImageProxy>> {
+    let registry: Arc<dyn Registry> = match g.roles.has(Role::ImageRegistry) {
+        true => {
+            let store = image_registry::Store::with_clock(g.db()?.clone(), g.clock.clone());
+            if g.is_one_of_many() {
+                a.subscriptions.push(image_registry::serve(&*g.bus, store.clone()));
+            }
+            Arc::new(store)
+        }
+        false => Arc::new(BusRegistry::on(g.bus.clone())),
+    };
+    if !g.roles.has(Role::ImageApi) {
+        return Ok(Arc::new(BusImages::on(g.bus.clone()).context("the client of image data")?));
     }
-    let registry = image_registry::Store::with_clock(g.db.clone(), g.clock.clone());
-    subscriptions.push(image_registry::serve(&*g.bus, registry.clone()));
-    let backend = open_store(&g.config.image.store_dir, &g.data)?;
-    let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &g.config.image.policy_file)?;
-    let glance = Glance::new(ImageApi {
-        registry: Arc::new(registry),
+    let glance = glance(g, registry)?;
+    let service = Arc::new(image_api::service(glance.clone(), auth, g.urls.identity_v3()));
+    a.router = service.mount(std::mem::take(&mut a.router), "/image");
+    if g.is_one_of_many() {
+        let tickets = Tickets::default();
+        let url = internal_url(&g.config.cloud.internal_url, address)?;
+        a.subscriptions.push(image_api::serve_on_bus(&*g.bus, glance.clone(), tickets.clone(), url));
+        let transfer = image_api::transfer_routes(glance.clone(), tickets);
+        a.router = std::mem::take(&mut a.router).merge(transfer);
+    }
+    // a database of its own has no other image-api on it
+    if g.config.database.url.is_empty() && !g.is_one_of_many() {
+        a.tasks.spawn(image_api::tend_alone(glance.clone(), g.stop.clone()));
+    } else {
+        a.tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
+    }
+    Ok(Arc::new(LocalImages(glance)))
+}
+
+fn glance(g: &Ground, registry: Arc<dyn Registry>) -> Result<Glance> {
+    let config = &g.config.image;
+    let backend = open_store(&config.store_dir, &g.data)?;
+    let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &config.policy_file)?;
+    Ok(Glance::new(ImageApi {
+        registry,
         backend: Arc::new(backend),
         enforcer: Arc::new(enforcer),
-        limits: Limits { image_size_cap: g.config.image.size_cap_bytes, ..Limits::default() },
+        limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
         clock: g.clock.clone(),
-    });
-    let service = Arc::new(image_api::service(glance.clone(), g.auth.clone(), g.identity_url()));
-    *router = service.mount(std::mem::take(router), "/image");
-    // a database of its own has no other image-api on it
-    if g.config.database.url.is_empty() {
-        tasks.spawn(image_api::tend_alone(glance.clone(), g.stop.clone()));
-    } else {
-        tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
+    }))
+}
+
+/// Where other processes of the cloud reach this one's listener.
+fn internal_url(configured: &str, address: SocketAddr) -> Result<String> {
+    match configured.trim_end_matches('/') {
+        "" if address.ip().is_unspecified() => bail!(
+            "cloud.internal_url must say where compute hosts reach this image-api: cloud.listen is {address}, which is \
+             no address to go to"
+        ),
+        "" => Ok(format!("http://{address}")),
+        url => Ok(url.to_owned()),
     }
-    Ok(Some(Arc::new(LocalImages(glance))))
 }

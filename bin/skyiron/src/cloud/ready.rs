@@ -3,21 +3,24 @@
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use platform_bus::Bus;
 use platform_db::{Db, args};
 use platform_telemetry::Metrics;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// What the process still waits for before it can do all that it is for.
 #[derive(Clone)]
 pub(crate) struct Readiness {
     waiting: watch::Sender<BTreeSet<String>>,
-    db: Db,
+    db: Option<Db>,
+    bus: Arc<dyn Bus>,
 }
 
 impl Readiness {
-    pub(crate) fn new(db: Db) -> Self {
-        Self { waiting: watch::Sender::new(BTreeSet::new()), db }
+    pub(crate) fn new(db: Option<Db>, bus: Arc<dyn Bus>) -> Self {
+        Self { waiting: watch::Sender::new(BTreeSet::new()), db, bus }
     }
     pub(crate) fn wait_for(&self, what: &str) {
         self.waiting.send_if_modified(|w| w.insert(what.to_owned()));
@@ -29,6 +32,7 @@ impl Readiness {
         let mut waiting = self.waiting.subscribe();
         // fails only if the sender is gone, and self holds it
         let _reached = waiting.wait_for(BTreeSet::is_empty).await;
+        self.bus.settled().await;
     }
 
     /// 200 and `ok`, or 503 and what is missing.
@@ -37,7 +41,11 @@ impl Readiness {
         if !waiting.is_empty() {
             return (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting.join(", ")));
         }
-        match self.db.fetch_one::<(i64,)>("SELECT CAST(1 AS BIGINT)", args![]).await {
+        if let Some(why) = self.bus.away() {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the bus: {why}\n"));
+        }
+        let Some(db) = &self.db else { return (StatusCode::OK, "ok\n".into()) };
+        match db.fetch_one::<(i64,)>("SELECT CAST(1 AS BIGINT)", args![]).await {
             Ok(_) => (StatusCode::OK, "ok\n".into()),
             Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the database: {e}\n")),
         }

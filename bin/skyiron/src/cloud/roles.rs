@@ -1,6 +1,8 @@
 //! Which parts a process runs.
 
+use crate::config::Config;
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 /// OpenStack's services by the names of their folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -26,11 +28,12 @@ const ALL: [Role; 8] = [
     Role::ComputeAgent,
 ];
 
-/// Roles that speak to each other over the bus. The bus is in-process so far, so they start together.
-const TOGETHER: &[&[Role]] = &[
-    &[Role::ImageApi, Role::ImageRegistry],
-    &[Role::ComputeApi, Role::ComputeScheduler, Role::ComputeConductor, Role::ComputeAgent],
-];
+impl Role {
+    /// Whether it keeps something in the database. The others never open it, whatever their configuration says.
+    fn keeps_something(self) -> bool {
+        !matches!(self, Self::ImageApi | Self::ComputeAgent)
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roles([bool; ALL.len()]);
@@ -40,22 +43,60 @@ impl Roles {
         Self([true; ALL.len()])
     }
 
-    pub(crate) fn chosen(some: &[Role]) -> Result<Self> {
+    /// `has_bus`: whether the bus reaches other processes. Without one every role must be here, because each needs
+    /// others.
+    pub(crate) fn chosen(some: &[Role], has_bus: bool) -> Result<Self> {
         let chosen = Self(ALL.map(|r| some.contains(&r)));
-        for group in TOGETHER {
-            let (here, missing): (Vec<&Role>, Vec<&Role>) = group.iter().partition(|r| chosen.has(**r));
-            if !here.is_empty() && !missing.is_empty() {
-                bail!("{here:?} needs {missing:?} in the same process: there is no bus between processes yet");
-            }
-        }
-        if chosen.has(Role::ComputeApi) && !chosen.has(Role::ImageApi) {
-            bail!("ComputeApi needs ImageApi in the same process: there is no image client between processes yet");
+        let missing: Vec<Role> = ALL.into_iter().filter(|r| !chosen.has(*r)).collect();
+        if !missing.is_empty() && !has_bus {
+            bail!("bus.url is not set, so nothing here can reach {missing:?} in other processes");
         }
         Ok(chosen)
     }
 
     pub(crate) fn has(self, role: Role) -> bool {
         ALL.iter().position(|r| *r == role).is_some_and(|n| self.0[n])
+    }
+
+    /// Refuses an identity that would tell clients that all services are where it is, when they are not.
+    pub(crate) fn check_catalog(self, config: &Config) -> Result<()> {
+        let served = [
+            (&config.endpoints.identity, Role::Identity),
+            (&config.endpoints.compute, Role::ComputeApi),
+            (&config.endpoints.image, Role::ImageApi),
+            (&config.endpoints.placement, Role::Placement),
+        ];
+        if !self.has(Role::Identity) || !config.cloud.public_url.is_empty() {
+            return Ok(());
+        }
+        let unknown: Vec<Role> =
+            served.into_iter().filter(|(url, role)| url.is_empty() && !self.has(*role)).map(|(_, role)| role).collect();
+        if !unknown.is_empty() {
+            bail!(
+                "the catalog must say where clients reach {unknown:?}: set cloud.public_url, or [endpoints] one by one"
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn keep_something(self) -> bool {
+        ALL.into_iter().any(|r| self.has(r) && r.keeps_something())
+    }
+}
+
+/// `compute-api,placement`; `all` if it is all of them.
+impl std::fmt::Display for Roles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if ALL.iter().all(|r| self.has(*r)) {
+            return f.write_str("all");
+        }
+        let names: Vec<String> = ALL
+            .iter()
+            .filter(|r| self.has(**r))
+            .filter_map(|r| r.to_possible_value())
+            .map(|v| v.get_name().to_owned())
+            .collect();
+        f.write_str(&names.join(","))
     }
 }
 
@@ -64,12 +105,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_meets_over_the_bus_starts_together() {
-        assert!(Roles::chosen(&[Role::Identity]).is_ok());
-        assert!(Roles::chosen(&[Role::ImageApi, Role::ImageRegistry, Role::Placement]).is_ok());
-        assert!(Roles::chosen(&[Role::ImageApi]).is_err());
-        assert!(Roles::chosen(&[Role::ComputeAgent]).is_err());
-        assert!(Roles::chosen(&ALL).is_ok());
-        assert!(ALL.iter().all(|r| Roles::all().has(*r)));
+    fn without_a_bus_all_are_together() {
+        assert!(Roles::chosen(&ALL, false).is_ok());
+        let refused = Roles::chosen(&ALL[1..], false).unwrap_err().to_string();
+        assert!(refused.contains("bus.url") && refused.contains("Identity"), "{refused}");
+        assert!(ALL.iter().all(|r| Roles::chosen(&[*r], true).is_ok()));
+    }
+
+    #[test]
+    fn an_identity_alone_must_know_where_the_others_are() {
+        let mut config = Config::default();
+        let identity = Roles::chosen(&[Role::Identity, Role::Placement], true).unwrap();
+        assert!(Roles::all().check_catalog(&config).is_ok());
+        assert!(Roles::chosen(&[Role::ComputeApi], true).unwrap().check_catalog(&config).is_ok());
+        let refused = identity.check_catalog(&config).unwrap_err().to_string();
+        assert!(refused.contains("ComputeApi") && !refused.contains("Placement"), "{refused}");
+        config.endpoints.compute = "http://c:8774".into();
+        assert!(identity.check_catalog(&config).unwrap_err().to_string().contains("ImageApi"));
+        config.cloud.public_url = "http://cloud".into();
+        assert!(identity.check_catalog(&config).is_ok());
+    }
+
+    #[test]
+    fn compute_hosts_and_image_apis_have_no_database() {
+        let chosen = |some: &[Role]| Roles::chosen(some, true).unwrap();
+        assert!(!chosen(&[Role::ComputeAgent, Role::ImageApi]).keep_something());
+        assert!(chosen(&[Role::ComputeAgent, Role::ImageRegistry]).keep_something());
+        assert!(Roles::all().keep_something());
+        assert_eq!(chosen(&[Role::ComputeAgent, Role::ImageApi]).to_string(), "image-api,compute-agent");
+        assert_eq!(Roles::all().to_string(), "all");
     }
 }

@@ -1,7 +1,7 @@
 //! `skyiron doctor`: whether what must hold holds, beside a running cloud or without one.
 
 use super::up::runtime;
-use crate::cloud::{database_url, open_store};
+use crate::cloud::open_store;
 use crate::config::{self, Config};
 use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
@@ -61,17 +61,20 @@ pub(crate) async fn open(data: &std::path::Path, config: Option<&PathBuf>) -> Re
         bail!("there is no data folder {}", data.display());
     }
     let data = DataDir::open(data)?;
-    let url = database_url(&config.database, &data);
+    let settings = config.database.settings(&data.path);
     // opening would make an empty one
-    if let Some(path) = url.strip_prefix("sqlite:")
+    if let Some(path) = settings.url.strip_prefix("sqlite:")
         && !std::path::Path::new(path).exists()
     {
         bail!("there is no database {path}");
     }
-    let db = Db::open(&url).await.context("the database cannot be opened")?;
-    let differs = db.schema_differs().await.context("the database's schema cannot be read")?;
-    if !differs.is_empty() {
-        bail!("the database belongs to another version of skyiron: {} differ", differs.join(", "));
+    let db = Db::open_with(&settings).await.context("the database cannot be opened")?;
+    let schema = db.schema().await.context("the database's schema cannot be read")?;
+    if let Some(why) = schema.unusable {
+        bail!("the database belongs to another version of skyiron: {why}");
+    }
+    if let Some(first) = schema.pending.first() {
+        bail!("the database is of an older skyiron: {} is still to be applied (skyiron db migrate)", first.name);
     }
     let store = &config.image.store_dir;
     let has_images = !store.is_empty() || data.sub("images").is_dir();

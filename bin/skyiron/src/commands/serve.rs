@@ -17,12 +17,18 @@ pub(crate) struct Options {
     /// Keys, images and guests of this host.
     #[arg(long, env = "SKYIRON_DATA", default_value_os_t = DataDir::default_path())]
     data: PathBuf,
+    /// Address and port of the listener, in place of the file's.
+    #[arg(long)]
+    listen: Option<String>,
 }
 
 pub(crate) fn run(o: Options) -> Result<()> {
-    let config = config::load(&o.config)?;
+    let mut config = config::load(&o.config)?;
+    if let Some(listen) = o.listen {
+        config.cloud.listen = listen;
+    }
     platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
-    let roles = Roles::chosen(&o.roles)?;
+    let roles = Roles::chosen(&o.roles, config.bus.is_shared())?;
     runtime()?.block_on(async {
         let cloud = Cloud::start(DataDir::open(&o.data)?, config, roles).await?;
         cloud.ready().await;

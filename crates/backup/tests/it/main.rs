@@ -5,7 +5,7 @@ use base::ImageId;
 use bytes::Bytes;
 use image_backends::FileBackend;
 use image_model::{Backend, data_key};
-use platform_db::testing::{on_each_empty_engine, on_each_engine};
+use platform_db::testing::{on_each_empty, on_each_engine};
 use platform_db::{Db, args};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ async fn each_engine_from_each_engine() {
         let mode = std::fs::metadata(origin.file()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let origin = &origin;
-        on_each_empty_engine(async |db: Db| {
+        on_each_empty(async |db: Db, _url| {
             let target = tempfile::tempdir().unwrap();
             let restored = into(&origin.file(), &db, target.path()).await.unwrap();
             assert!(restored.migrated.is_empty());
@@ -157,7 +157,7 @@ async fn what_is_damaged_or_cut_off_is_not_used() {
         let whole = std::fs::read(origin.file()).unwrap();
         let origin = &origin;
         let whole = &whole;
-        on_each_empty_engine(async |db: Db| {
+        on_each_empty(async |db: Db, _url| {
             let target = tempfile::tempdir().unwrap();
             let bad = origin.folder.path().join("bad.tar");
             let middle = whole.windows(17).position(|w| w == b"bytes of an image").unwrap();
@@ -197,7 +197,7 @@ async fn an_image_that_was_deleted_meanwhile_stays_deleted() {
         assert_eq!(manifest.gone, [key]);
         assert!(matches!(origin.back_up(true).await, Err(BackupError::Exists(_))));
         let origin = &origin;
-        on_each_empty_engine(async |db: Db| {
+        on_each_empty(async |db: Db, _url| {
             let target = tempfile::tempdir().unwrap();
             into(&origin.file(), &db, target.path()).await.unwrap();
             let (status, deleted): (String, Option<i64>) = one(&db, "SELECT status, deleted_at FROM images").await;

@@ -44,7 +44,8 @@ impl Agent {
 
     async fn adopt(self: &Arc<Self>, number: usize, assigned: Vec<Assignment>, reported: &HashMap<InstanceId, u64>) {
         let host = &self.hosts[number];
-        let is_done = |a: &Assignment| reported.get(&a.instance).is_some_and(|g| *g >= a.generation);
+        // generations are told by instance: another host of this agent may have reported for what has left this one
+        let is_done = |a: &Assignment| !a.evacuated && reported.get(&a.instance).is_some_and(|g| *g >= a.generation);
         if !host.disks {
             for a in &assigned {
                 let power = if is_done(a) { wants::after(&a.want) } else { wants::before(&a.want) };

@@ -43,6 +43,7 @@ pub struct Agent {
     pub(crate) woken: Arc<Woken>,
     pub(crate) seen: SeenLock,
     pub(crate) stopping: CancellationToken,
+    registered: watch::Sender<bool>,
     workers: TaskTracker,
 }
 
@@ -70,8 +71,14 @@ impl Agent {
             woken: Arc::new(Woken::default()),
             seen: SeenLock::default(),
             stopping: CancellationToken::new(),
+            registered: watch::Sender::new(false),
             workers: TaskTracker::new(),
         })
+    }
+
+    /// Turns true when a conductor knows all of its hosts.
+    pub fn registered(&self) -> watch::Receiver<bool> {
+        self.registered.subscribe()
     }
 
     /// Works until `stop` turns true. Guests keep running.
@@ -80,6 +87,7 @@ impl Agent {
         let life = async {
             self.builder.prepare(self.hosts.iter().any(|h| h.disks)).await;
             self.register_all().await;
+            self.registered.send_replace(true);
             self.adopt_all().await;
             for number in 0..self.hosts.len() {
                 self.workers.spawn(self.clone().watch_guests(number));

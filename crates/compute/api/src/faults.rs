@@ -51,6 +51,14 @@ pub(crate) fn db(error: platform_db::DbError) -> Fault {
     Fault::internal(&error)
 }
 
+/// The same of placement's tables, which are in the same database.
+pub(crate) fn placement(error: placement::StoreError) -> Fault {
+    match error {
+        placement::StoreError::Db(error) => db(error),
+        other => Fault::internal(&other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,9 @@
 
 pub mod build;
 pub mod delete;
+pub mod evacuate;
 pub mod power;
+pub mod recover;
 
 use crate::Conductor;
 use base::{InstanceId, Timestamp};
@@ -17,6 +19,10 @@ pub struct Build(pub(crate) Arc<Conductor>);
 pub struct Delete(pub(crate) Arc<Conductor>);
 /// `compute.power`.
 pub struct Power(pub(crate) Arc<Conductor>);
+/// `compute.evacuate`.
+pub struct Evacuate(pub(crate) Arc<Conductor>);
+/// `compute.recover_host`.
+pub struct Recover(pub(crate) Arc<Conductor>);
 
 /// The operation a report belongs to.
 #[derive(Clone, Copy)]

@@ -6,14 +6,19 @@
 //!
 //! Any number of conductors may run on one database; none of them holds state that matters.
 
+mod claim;
+mod evacuated;
+mod fence;
 pub mod flows;
 mod hosts;
+mod recovery;
 mod register;
 mod reports;
 mod schedule;
 mod wishes;
 
 pub use hosts::HostView;
+pub use recovery::Recovery;
 
 use base::{Clock, HostName, Timestamp};
 use compute_model::assignment::{Fetch, Fetched, Register, Report, subject};
@@ -45,6 +50,11 @@ pub struct ConductorSettings {
     pub reserved_host_memory: u64,
     /// Nova's `[filter_scheduler]`.
     pub scheduler: compute_scheduler::Config,
+    /// What to do about hosts that stay silent.
+    pub recovery: Recovery,
+    /// How often it is written down which hosts have asked for work, and looked for those that have not. Far below any
+    /// sensible `service_down_time`.
+    pub seen_interval: Duration,
     /// Name under which this process shows in `os-services`.
     pub host: String,
 }
@@ -61,6 +71,8 @@ impl Default for ConductorSettings {
             disk_allocation_ratio: 1.0,
             reserved_host_memory: 512,
             scheduler: compute_scheduler::Config::default(),
+            recovery: Recovery::default(),
+            seen_interval: Duration::from_secs(5),
             host: "localhost".to_owned(),
         }
     }
@@ -76,12 +88,12 @@ pub struct Conductor {
     pub(crate) view: HostView,
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<HashSet<HostName>>,
-    registered: watch::Sender<bool>,
-    started: Timestamp,
+    pub(crate) fences: fence::Fences,
+    /// Why silent hosts are not recovered, as last said.
+    pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
+    pub(crate) started: Timestamp,
 }
 
-/// How often it is written down which hosts have asked for work. Far below any sensible `service_down_time`.
-const SEEN_INTERVAL: Duration = Duration::from_secs(5);
 /// How long after its start a conductor believes of no host that it is down: while no conductor ran, nobody wrote down
 /// which hosts ask for work.
 const HEARING: Duration = Duration::from_secs(10);
@@ -104,7 +116,8 @@ impl Conductor {
             settings,
             view,
             seen: Mutex::new(HashSet::new()),
-            registered: watch::Sender::new(false),
+            fences: fence::Fences::default(),
+            unrecovered: Mutex::default(),
             started,
         })
     }
@@ -115,6 +128,8 @@ impl Conductor {
             Arc::new(flows::Build(self.clone())),
             Arc::new(flows::Delete(self.clone())),
             Arc::new(flows::Power(self.clone())),
+            Arc::new(flows::Evacuate(self.clone())),
+            Arc::new(flows::Recover(self.clone())),
         ]
     }
 
@@ -138,27 +153,28 @@ impl Conductor {
         ]
     }
 
-    /// Turns true when the first host has registered.
-    pub fn registered(&self) -> watch::Receiver<bool> {
-        self.registered.subscribe()
-    }
-
-    /// Writes down which hosts live, until `stop`.
+    /// Writes down which hosts live, and has those recovered that no longer do, until `stop`.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(SEEN_INTERVAL) => {}
+                () = tokio::time::sleep(self.settings.seen_interval) => {}
                 _ = stop.wait_for(|s| *s) => return,
             }
             if let Err(error) = self.write_seen().await {
                 tracing::warn!(%error, "cannot write down which hosts live");
+                continue;
+            }
+            if let Err(error) = self.look_for_dead_hosts().await {
+                tracing::warn!(%error, "cannot look for hosts to recover");
             }
         }
     }
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
-        let (assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
+        let (mut assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
+        let deadline = self.now().plus(self.settings.action_timeout);
+        assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
         Ok(Fetched { assignments, reported })
     }
 

@@ -24,7 +24,6 @@ impl Conductor {
             self.placement.touched(providers);
         }
         self.view.forget();
-        self.registered.send_replace(true);
         tracing::info!(hosts = q.hosts.len(), "hosts registered");
         Ok(Registered {})
     }

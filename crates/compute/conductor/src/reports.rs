@@ -58,7 +58,9 @@ impl Conductor {
 
     async fn ended(&self, r: &Report, generation: u64, outcome: &Outcome) -> Result<bool, StepError> {
         let current = self.store.assignment_find(r.instance).await?;
-        let Some(current) = current.filter(|c| c.is(&r.host, generation)) else { return Ok(false) };
+        let Some(current) = current.filter(|c| c.is(&r.host, generation)) else {
+            return Ok(self.source_answered(r, generation, outcome).await?);
+        };
         if current.is_answered() {
             // a repeated report of the newest generation is as good as the first
             return Ok(true);
@@ -81,6 +83,7 @@ impl Conductor {
                     work::BUILD => wake = flows::build::reported(&mut tx, op, about).await?,
                     work::DELETE => freed = flows::delete::reported(&mut tx, op, about).await?,
                     work::POWER => flows::power::reported(&mut tx, op, about).await?,
+                    work::EVACUATE => wake = flows::evacuate::reported(&mut tx, op, about).await?,
                     other => tracing::error!(other, "a report for a kind of work that waits for none"),
                 }
             }

@@ -11,9 +11,21 @@ use placement::{Candidate, Member};
 use platform_db::DbError;
 use std::collections::HashMap;
 
+/// Where a server may go, beyond what it asks for itself.
+pub(crate) struct Whither<'a> {
+    /// Not there: they have failed, or must not have it.
+    pub ignore: Vec<HostName>,
+    /// Only there.
+    pub host: Option<HostName>,
+    pub node: Option<&'a str>,
+    /// The host is not asked the filters, only whether it has room.
+    pub force: bool,
+}
+
 /// A host that may have the server, and what to claim there.
 pub(crate) struct Choice {
     pub host: HostName,
+    pub address: String,
     pub node: String,
     pub zone: String,
     pub wanted: Vec<(ProviderId, String, u64)>,
@@ -34,11 +46,10 @@ const MOST_CANDIDATES: usize = 1000;
 const ALTERNATES: usize = 16;
 
 impl Conductor {
-    /// `failed`: hosts that have tried, with what they said.
     pub(crate) async fn choose(
         &self,
         server: &Instance,
-        failed: &[(String, String)],
+        whither: &Whither<'_>,
     ) -> Result<Result<Vec<Choice>, NoHost>, DbError> {
         let Some(flavor) = server.flavor() else {
             let message = "The server's flavor cannot be read.".to_owned();
@@ -63,17 +74,17 @@ impl Conductor {
         }
         let (candidates, states) = states_of(&found.candidates, &hosts);
         let project = ProjectId(server.project_id.clone());
-        let ignore: Vec<HostName> = failed.iter().map(|(h, _)| HostName(h.clone())).collect();
-        let destination = server.requested_host.clone().map(HostName);
         let group = self.group_of(server).await?;
         let hints = self.hints_of(server).await?;
         let mut request = Request::new(&project, &flavor, image.as_ref());
         request.availability_zone = server.pinned_availability_zone.as_deref();
         request.group = group;
         request.hints = hints;
-        request.ignore_hosts = &ignore;
-        request.destination = destination.as_ref();
-        request.destination_node = server.requested_node.as_deref();
+        request.ignore_hosts = &whither.ignore;
+        match whither.force {
+            true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node),
+            false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node),
+        }
         let picked = pick(&request, &states, reasons, config, &mut rand::rng());
         if picked.choices.is_empty() {
             return Ok(Err(NoHost {
@@ -90,6 +101,7 @@ impl Conductor {
                 candidates[n].wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
             Choice {
                 host: host.host.clone(),
+                address: host.host_ip.clone(),
                 node: host.hypervisor_hostname.clone(),
                 zone: zone(host),
                 providers: wanted.iter().map(|(p, _, _)| *p).collect(),

@@ -9,6 +9,7 @@ pub enum Tasks {
     /// Only when nobody is busy with the server.
     None,
     Any,
+    AnyBut(&'static str),
     NoneOr(&'static [&'static str]),
 }
 
@@ -70,6 +71,15 @@ pub const METADATA_DELETE: Rule = Rule { name: "delete metadata", ..METADATA_UPD
 pub const TAGS_UPDATE: Rule = Rule { name: "update tags", lockable: false, ..METADATA_UPDATE };
 pub const TAGS_DELETE: Rule = Rule { name: "delete tags", ..TAGS_UPDATE };
 
+/// Whatever the dead host was at does not stand in the way, a delete excepted: it will end by itself.
+pub const EVACUATE: Rule = Rule {
+    name: "evacuate",
+    vm_states: &[vm::ACTIVE, vm::STOPPED, vm::ERROR],
+    tasks: Tasks::AnyBut(task::DELETING),
+    lockable: false,
+    ..RULE
+};
+
 /// Actions whose state is checked although this cloud cannot do them yet, so that a refusal says first what Nova says.
 pub const NOT_YET: &[Rule] = &[
     Rule { name: "restore", vm_states: &[vm::SOFT_DELETED], host: false, launched: false, ..RULE },
@@ -81,13 +91,6 @@ pub const NOT_YET: &[Rule] = &[
     Rule { name: "confirmResize", vm_states: &[vm::RESIZED], ..RULE },
     Rule { name: "revertResize", vm_states: &[vm::RESIZED], ..RULE },
     Rule { name: "os-migrateLive", vm_states: &[vm::ACTIVE, vm::PAUSED], ..RULE },
-    Rule {
-        name: "evacuate",
-        vm_states: &[vm::ACTIVE, vm::STOPPED, vm::ERROR],
-        tasks: Tasks::Any,
-        lockable: false,
-        ..RULE
-    },
     Rule { name: "shelve", vm_states: SNAPSHOT_STATES, ..RULE },
     Rule { name: "shelveOffload", vm_states: &[vm::SHELVED], ..RULE },
     Rule { name: "unshelve", vm_states: &[vm::SHELVED, vm::SHELVED_OFFLOADED], launched: false, host: false, ..RULE },
@@ -160,6 +163,7 @@ impl Tasks {
         match self {
             Self::None => false,
             Self::Any => true,
+            Self::AnyBut(one) => task != one,
             Self::NoneOr(tasks) => tasks.contains(&task),
         }
     }
@@ -179,6 +183,7 @@ mod tests {
         (UNPAUSE, &["paused"]),
         (SUSPEND, &["active"]),
         (RESUME, &["suspended"]),
+        (EVACUATE, &["active", "stopped", "error"]),
         (DELETE, vm::ALL),
         (FORCE_DELETE, vm::ALL),
         (METADATA_UPDATE, &["active", "paused", "suspended", "stopped"]),
@@ -222,6 +227,8 @@ mod tests {
         assert_eq!(REBOOT_HARD.check(busy(task::REBOOTING), false), Ok(()));
         assert!(REBOOT_HARD.check(busy(task::DELETING), false).is_err());
         assert_eq!(DELETE.check(busy(task::DELETING), false), Ok(()));
+        assert_eq!(EVACUATE.check(busy(task::REBOOTING), true), Ok(()));
+        assert!(EVACUATE.check(busy(task::DELETING), true).is_err());
         assert_eq!(METADATA_UPDATE.check(busy(task::REBOOTING), false), Ok(()));
     }
 

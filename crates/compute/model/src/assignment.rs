@@ -77,6 +77,9 @@ pub struct Assignment {
     pub spec: InstanceSpec,
     /// After this the conductor no longer waits for the report.
     pub deadline: Timestamp,
+    /// The instance lives on another host now; what is left of it here is to be removed. It never counts as reported.
+    #[serde(default)]
+    pub evacuated: bool,
 }
 
 /// `FETCH`. Also the lease of life of every host named: a host nobody fetches for is down.
@@ -89,7 +92,8 @@ pub struct Fetch {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fetched {
-    /// Those whose generation has not been reported yet (or all, if asked).
+    /// Those whose generation has not been reported yet (or all, if asked). And, until they are reported removed, the
+    /// guests that were evacuated from these hosts: a host that was cut off is so told at its first question.
     pub assignments: Vec<Assignment>,
     /// With `all`: generations already reported, so that finished work is adopted, not done again.
     pub reported: Vec<(InstanceId, u64)>,

@@ -76,6 +76,14 @@ pub mod task {
     pub const SUSPENDING: &str = "suspending";
     pub const RESUMING: &str = "resuming";
     pub const MIGRATING: &str = "migrating";
+    pub const REBUILDING: &str = "rebuilding";
+    pub const REBUILD_BLOCK_DEVICE_MAPPING: &str = "rebuild_block_device_mapping";
+    pub const REBUILD_SPAWNING: &str = "rebuild_spawning";
+
+    /// Under way to being made anew: evacuated.
+    pub fn is_rebuild(task_state: Option<&str>) -> bool {
+        matches!(task_state, Some(REBUILDING | REBUILD_BLOCK_DEVICE_MAPPING | REBUILD_SPAWNING))
+    }
 }
 
 /// The statuses of one vm_state: the usual one, and those that a task gives it.
@@ -85,8 +93,11 @@ struct Statuses {
     by_task: &'static [(&'static str, &'static str)],
 }
 
-const REBUILD: [(&str, &str); 3] =
-    [("rebuilding", "REBUILD"), ("rebuild_block_device_mapping", "REBUILD"), ("rebuild_spawning", "REBUILD")];
+const REBUILD: [(&str, &str); 3] = [
+    (task::REBUILDING, "REBUILD"),
+    (task::REBUILD_BLOCK_DEVICE_MAPPING, "REBUILD"),
+    (task::REBUILD_SPAWNING, "REBUILD"),
+];
 const RESIZE: [(&str, &str); 4] = [
     ("resize_prep", "RESIZE"),
     ("resize_migrating", "RESIZE"),

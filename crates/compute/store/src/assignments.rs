@@ -104,6 +104,19 @@ pub async fn assignment_withdraw(tx: &mut Tx, instance: InstanceId) -> Result<()
     Ok(())
 }
 
+/// The host has the instance (again) and has nothing to do about it; `stands` is what it was last asked for. What was
+/// asked of another host in between is void.
+pub async fn assignment_give_back(tx: &mut Tx, instance: InstanceId, host: &str, stands: &Want) -> Result<(), DbError> {
+    let want = serde_json::to_string(stands).unwrap_or_default();
+    tx.execute(
+        "UPDATE assignments SET host = $2, generation = generation + 1, reported = generation + 1, want = $3
+         WHERE instance = $1",
+        args![instance, host, want],
+    )
+    .await?;
+    Ok(())
+}
+
 /// The instance is gone, and so is its guest.
 pub async fn assignment_drop(tx: &mut Tx, instance: InstanceId) -> Result<(), DbError> {
     tx.execute("DELETE FROM assignments WHERE instance = $1", args![instance]).await?;
@@ -134,14 +147,7 @@ impl Store {
             let (sql, values) = q.finish();
             rows.extend(self.db().fetch_all::<Row>(sql, values).await?);
         }
-        let mut instances: HashMap<String, Instance> = HashMap::with_capacity(rows.len());
-        for chunk in rows.chunks(1000) {
-            let mut q = SqlBuilder::new("SELECT * FROM instances WHERE uuid IN ");
-            q.bind_list(chunk.iter().map(|r| &r.instance));
-            let (sql, values) = q.finish();
-            let found: Vec<Instance> = self.db().fetch_all(sql, values).await?;
-            instances.extend(found.into_iter().map(|i| (i.uuid.clone(), i)));
-        }
+        let instances = self.instances_of(rows.iter().map(|r| r.instance.as_str())).await?;
         let mut reported = Vec::new();
         let mut assignments = Vec::new();
         for row in rows {
@@ -157,8 +163,26 @@ impl Store {
                 want,
                 spec,
                 deadline: Timestamp(row.deadline),
+                evacuated: false,
             });
         }
         Ok((assignments, reported))
+    }
+
+    /// These servers, deleted ones too, by their uuid.
+    pub(crate) async fn instances_of(
+        &self,
+        uuids: impl Iterator<Item = &str>,
+    ) -> Result<HashMap<String, Instance>, DbError> {
+        let uuids: Vec<&str> = uuids.collect();
+        let mut instances = HashMap::with_capacity(uuids.len());
+        for chunk in uuids.chunks(1000) {
+            let mut q = SqlBuilder::new("SELECT * FROM instances WHERE uuid IN ");
+            q.bind_list(chunk.iter().copied());
+            let (sql, values) = q.finish();
+            let found: Vec<Instance> = self.db().fetch_all(sql, values).await?;
+            instances.extend(found.into_iter().map(|i| (i.uuid.clone(), i)));
+        }
+        Ok(instances)
     }
 }

@@ -35,8 +35,46 @@ pub async fn instance_settled(
     Ok(())
 }
 
+/// The server is given to another host, in the transaction that claims what it needs there. `false`: it has been moved
+/// or deleted meanwhile.
+pub async fn instance_moved(
+    tx: &mut Tx,
+    id: InstanceId,
+    from: &str,
+    to: (&str, Option<&str>, Option<&str>),
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let (host, node, zone) = to;
+    let n = tx
+        .execute(
+            "UPDATE instances SET host = $3, node = $4, availability_zone = $5, updated_at = $6
+             WHERE uuid = $1 AND host = $2 AND deleted_at IS NULL",
+            args![id, from, host, node, zone, now],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+/// The server runs on the host it was evacuated to, as if it had just been made.
+pub async fn instance_evacuated(
+    tx: &mut Tx,
+    id: InstanceId,
+    power: PowerState,
+    task_state: Option<&str>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instances SET vm_state = 'active', task_state = $3, power_state = $2, progress = 0, fault = NULL,
+                launched_at = $4, updated_at = $4
+         WHERE uuid = $1 AND deleted_at IS NULL",
+        args![id, power as i64, task_state, now],
+    )
+    .await?;
+    Ok(())
+}
+
 /// What it is busy with, as its host reports progress. Only while that is its host and it is busy at all: a late report
-/// must not bring back a task that has ended.
+/// must not bring back a task that has ended. A server that is made anew has tasks of its own names.
 pub async fn instance_task(
     tx: &mut Tx,
     id: InstanceId,
@@ -45,9 +83,11 @@ pub async fn instance_task(
     now: Timestamp,
 ) -> Result<(), DbError> {
     tx.execute(
-        "UPDATE instances SET task_state = $2, updated_at = $3
-         WHERE uuid = $1 AND host = $4 AND deleted_at IS NULL AND vm_state = 'building' AND task_state <> 'deleting'",
-        args![id, task, now, host],
+        "UPDATE instances SET task_state = CASE WHEN vm_state = 'building' THEN $2 ELSE $5 END, updated_at = $3
+         WHERE uuid = $1 AND host = $4 AND deleted_at IS NULL
+           AND (vm_state = 'building' AND task_state <> 'deleting'
+                OR task_state IN ('rebuilding', 'rebuild_block_device_mapping', 'rebuild_spawning'))",
+        args![id, task, now, host, format!("rebuild_{task}")],
     )
     .await?;
     Ok(())

@@ -5,6 +5,7 @@
 
 pub mod aggregates;
 pub mod assignments;
+pub mod evacuations;
 pub mod flavors;
 pub mod hosts;
 pub mod hypervisors;
@@ -14,6 +15,8 @@ pub mod instance_list;
 pub mod instance_moves;
 pub mod instances;
 pub mod keypairs;
+pub mod migration_list;
+pub mod migrations;
 pub mod neighbours;
 pub mod quota_limits;
 pub mod quotas;

@@ -7,10 +7,13 @@ use platform_db::{args, built};
 
 pub(super) struct OrphanAllocations;
 
-/// Kinds of consumers that this cloud itself makes, each with the query for those of them that may have something. Moves
-/// of servers, which hold the place that is left under an id of their own, belong here with their table. Clients that
-/// keep things of their own in placement name another kind, or none.
-const OURS: &[(&str, &str)] = &[("INSTANCE", "SELECT uuid FROM instances WHERE deleted_at IS NULL")];
+/// Kinds of consumers that this cloud itself makes, each with the query for those of them that may have something. A
+/// move holds the place that its server has left under an id of its own. Clients that keep things of their own in
+/// placement name another kind, or none.
+const OURS: &[(&str, &str)] = &[
+    ("INSTANCE", "SELECT uuid FROM instances WHERE deleted_at IS NULL"),
+    ("MIGRATION", "SELECT uuid FROM compute_migrations WHERE source_open"),
+];
 
 #[async_trait]
 impl Check for OrphanAllocations {

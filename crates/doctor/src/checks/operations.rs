@@ -11,7 +11,7 @@ pub(super) struct OperationsEnd;
 pub(super) struct OperationsKnown;
 
 /// Kinds whose subject is a server.
-const ABOUT_SERVERS: &[&str] = &[work::BUILD, work::DELETE, work::POWER];
+const ABOUT_SERVERS: &[&str] = &[work::BUILD, work::DELETE, work::POWER, work::EVACUATE];
 
 #[derive(FromRow)]
 struct Row {

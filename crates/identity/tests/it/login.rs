@@ -150,7 +150,8 @@ async fn another_start_changes_nothing_and_takes_new_urls() {
         let mut config = w.config.clone();
         config.admin_password = Secret::new("another");
         config.catalog[0].public = "http://elsewhere/identity".into();
-        let again = Identity::open(w.db.clone(), config, w.clock.clone()).await.unwrap();
+        let (again, made_admin) = Identity::open(w.db.clone(), config, w.clock.clone()).await.unwrap();
+        assert!(!made_admin);
         assert!(again.authenticate(&before.text("x-subject-token")).await.is_ok(), "the keys are the same");
         let after = w.log_in(password("admin", PASSWORD), admin_project()).await;
         assert_eq!(after.status, 201, "the password is not reset");
@@ -184,9 +185,9 @@ async fn processes_that_start_together_agree_on_who_is_first() {
         config.catalog = vec![identity::CatalogEntry::everywhere("image", "glance", "http://cloud/image")];
         let clock = std::sync::Arc::new(base::SystemClock);
         let starts = (0..4).map(|_| Identity::open(db.clone(), config.clone(), clock.clone()));
-        for started in futures_util::future::join_all(starts).await {
-            started.unwrap();
-        }
+        let started = futures_util::future::join_all(starts).await;
+        let first = started.into_iter().filter(|s| s.as_ref().unwrap().1).count();
+        assert_eq!(first, 1, "one of them made the admin");
         for (table, rows) in [("users", 1), ("projects", 2), ("roles", 5), ("services", 1), ("endpoints", 3)] {
             let sql = platform_db::built(format!("SELECT COUNT(*) FROM identity_{table}"));
             let (n,): (i64,) = db.fetch_one(sql, Vec::new()).await.unwrap();

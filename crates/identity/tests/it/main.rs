@@ -8,6 +8,7 @@ mod http;
 mod login;
 mod people;
 mod projects;
+mod remote;
 mod revocation;
 mod secrets;
 mod versions;

@@ -62,7 +62,7 @@ impl World {
             CatalogEntry::everywhere("compute", "nova", "http://cloud/compute/v2.1/%(project_id)s"),
         ];
         let clock = ManualClock::starting_at(NOW);
-        let identity = Identity::open(db.clone(), config.clone(), clock.clone()).await.unwrap();
+        let (identity, _) = Identity::open(db.clone(), config.clone(), clock.clone()).await.unwrap();
         let service = identity::service(&identity, "http://cloud/identity");
         Self { identity, service, clock, db, config, _keys: keys }
     }

@@ -10,6 +10,7 @@
 //! | [`data`] | their bytes: upload (hashes, inspection and storing in one pass) and download |
 //! | [`members`], [`tags`], [`actions`], [`locations`] | what else hangs on an image |
 //! | [`metadefs`] | what properties mean |
+//! | [`remote`] | compute in other processes: records over the bus, bytes by ticket |
 //! | [`info`], [`schemas`], [`tasks`], [`versions`] | what the service says of itself |
 
 mod actions;
@@ -25,6 +26,7 @@ mod members;
 mod metadefs;
 mod policy;
 mod proxy;
+mod remote;
 mod routes;
 mod schemas;
 mod source;
@@ -36,5 +38,6 @@ pub use bus::BusRegistry;
 pub use glance::{Glance, ImageApi};
 pub use janitor::{tend, tend_alone};
 pub use policy::default_policy;
+pub use remote::{BusImages, Tickets, serve as serve_on_bus, transfer_routes};
 pub use routes::{service, table};
 pub use source::LocalImages;

@@ -14,6 +14,25 @@ fn unavailable(error: impl std::fmt::Display) -> SourceError {
     SourceError::Unavailable(error.to_string())
 }
 
+fn no_data(id: ImageId) -> SourceError {
+    SourceError::NotActive { id, why: "it has no data".into() }
+}
+
+impl LocalImages {
+    /// Where the image's data is and how much of it, if the caller may read it now.
+    pub(crate) async fn readable(&self, cx: &RequestContext, id: ImageId) -> Result<(String, u64), SourceError> {
+        let image = self.show(cx, id).await?;
+        if image.status != Status::Active {
+            return Err(SourceError::NotActive { id, why: format!("its status is {}", image.status) });
+        }
+        if cx.token.is_some() && !self.0.allows(cx, policy::DOWNLOAD_IMAGE, &image) {
+            return Err(SourceError::NotFound(id));
+        }
+        let location = image.location.ok_or_else(|| no_data(id))?;
+        Ok((location, image.size.unwrap_or(0)))
+    }
+}
+
 #[async_trait]
 impl ImageSource for LocalImages {
     async fn show(&self, cx: &RequestContext, id: ImageId) -> Result<Image, SourceError> {
@@ -28,19 +47,10 @@ impl ImageSource for LocalImages {
         id: ImageId,
         range: Option<Range<u64>>,
     ) -> Result<ByteStream, SourceError> {
-        let image = self.show(cx, id).await?;
-        if image.status != Status::Active {
-            return Err(SourceError::NotActive { id, why: format!("its status is {}", image.status) });
-        }
-        if cx.token.is_some() && !self.0.allows(cx, policy::DOWNLOAD_IMAGE, &image) {
-            return Err(SourceError::NotFound(id));
-        }
-        let no_data = || SourceError::NotActive { id, why: "it has no data".into() };
-        let location = image.location.as_deref().ok_or_else(no_data)?;
-        let size = image.size.unwrap_or(0);
+        let (location, size) = self.readable(cx, id).await?;
         let range = range.map_or(0..size, |r| r.start.min(size)..r.end.min(size));
-        self.0.backend.open(location, Some(range)).await.map_err(|e| match e {
-            BackendError::NotFound(_) => no_data(),
+        self.0.backend.open(&location, Some(range)).await.map_err(|e| match e {
+            BackendError::NotFound(_) => no_data(id),
             other => unavailable(other),
         })
     }

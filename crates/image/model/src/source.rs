@@ -3,6 +3,7 @@
 use crate::{ByteStream, Image, ListQuery};
 use async_trait::async_trait;
 use base::{ImageId, RequestContext};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -38,7 +39,7 @@ pub trait ImageProxy: ImageSource {
     ) -> Result<Image, ProxyError>;
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum ProxyError {
     /// It does not exist, or not for this caller.
     #[error("Image not found.")]
@@ -53,7 +54,7 @@ pub enum ProxyError {
     Unavailable(String),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum SourceError {
     /// It does not exist, or not for this caller.
     #[error("Image {0} could not be found.")]

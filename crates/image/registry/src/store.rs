@@ -37,7 +37,7 @@ impl Store {
 pub(crate) fn lost(error: DbError) -> RegistryError {
     match error {
         DbError::Full => RegistryError::Full,
-        DbError::Unavailable(_) => RegistryError::Unavailable(error.to_string()),
+        error if error.worth_retrying() => RegistryError::Unavailable(error.to_string()),
         DbError::Commit(ref why) if why.contains("full") => RegistryError::Full,
         other => {
             tracing::error!(error = &other as &dyn std::error::Error, "image registry: {other}");

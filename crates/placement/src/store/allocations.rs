@@ -127,6 +127,25 @@ pub async fn release(tx: &mut Tx, consumer: &str) -> Result<Vec<ProviderId>, DbE
     Ok(providers.into_iter().collect())
 }
 
+/// Gives all that one consumer has to another one, which has nothing yet: for a move, during which a server's old place
+/// is kept beside the new one. No sum changes. `false`: there was nothing to give.
+pub async fn hand_over(tx: &mut Tx, from: &str, to: &Consumer) -> Result<bool, ClaimError> {
+    let locked = tx.execute("UPDATE consumers SET generation = generation + 1 WHERE id = $1", args![from]).await?;
+    if locked == 0 {
+        return Ok(false);
+    }
+    if !consumer_insert(tx, to).await? {
+        return Err(ClaimError::ConsumerExists(to.id.clone()));
+    }
+    tx.execute(
+        "UPDATE allocations SET consumer_id = $2, updated_at = $3 WHERE consumer_id = $1",
+        args![from, &to.id, now()],
+    )
+    .await?;
+    tx.execute("DELETE FROM consumers WHERE id = $1", args![from]).await?;
+    Ok(true)
+}
+
 /// What one consumer shall have: all of it, or nothing.
 #[derive(Clone, Debug)]
 pub struct Replacement {

@@ -3,10 +3,33 @@
 //!
 //! Subjects are dotted words, the first one the role that listens: `compute-conductor.fetch`, `compute-agent.host7.wake`.
 //! Several servers of one subject share its calls (a queue group); a hint reaches every listener.
+//!
+//! [`open`] gives the bus that is configured: [`LocalBus`] in one process, [`NatsBus`] between processes.
+//!
+//! # Changing messages
+//!
+//! Between processes each call says which protocol versions its sender speaks, and a server that speaks none of them
+//! refuses with both named. The protocol is what stands around the messages (headers, parts, statuses) *and* the messages
+//! themselves.
+//!
+//! - Additive changes raise nothing. A reader ignores fields it does not know and gives a default to fields that are not
+//!   there: every new field has `#[serde(default)]`, and no message has `deny_unknown_fields`. A new variant of an enum,
+//!   a new status or a new meaning of an old field is not additive.
+//! - Any other change raises [`NEWEST`] by one, and the build still serves the version before it.
+//! - [`OLDEST`] follows one release later, never in the release that raised [`NEWEST`]. So binaries one release apart have
+//!   a version in common, and a cloud may be upgraded machine by machine.
 
 mod local;
+mod nats;
+mod retry;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod versions;
 
 pub use local::LocalBus;
+pub use nats::{NatsBus, OpenError, Settings};
+pub use retry::call_retrying;
+pub use versions::{NEWEST, OLDEST, Versions};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,19 +54,59 @@ pub trait Bus: Send + Sync {
     fn serve_bytes(&self, subject: &str, handler: Handler) -> Subscription;
     /// Runs `on_hint` (which must be quick) at each hint, until the subscription is dropped.
     fn listen(&self, subject: &str, on_hint: OnHint) -> Subscription;
+
+    /// Why calls cannot be made now. `None`: they can.
+    fn away(&self) -> Option<String> {
+        None
+    }
+    /// Returns once calls can be made.
+    async fn connected(&self) {}
+    /// Returns once everybody's calls and hints find what was served and listened for before.
+    async fn settled(&self) {}
+    /// Takes no new calls, and returns once those in hand are answered. The other servers of their subjects get the
+    /// rest, so a process that drains before it ends loses no call. Calls may still be made.
+    async fn drain(&self) {}
+}
+
+/// The bus that is configured. Must be called in a tokio runtime; does not wait for a connection.
+pub async fn open(settings: &Settings) -> Result<Arc<dyn Bus>, OpenError> {
+    if settings.url.expose().is_empty() {
+        return Ok(Arc::new(LocalBus::default()));
+    }
+    Ok(Arc::new(NatsBus::open(settings).await?))
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     #[error("nobody answers {subject}")]
     NobodyThere { subject: String },
+    /// There is no connection to the bus. The call was not sent.
+    #[error("{subject}: the bus is away: {why}")]
+    Away { subject: String, why: String },
+    /// What was asked for may have been done.
     #[error("{subject}: no answer within {limit:?}")]
     Silent { subject: String, limit: Duration },
     /// The server was reached and refused.
     #[error("{subject}: {message}")]
     Refused { subject: String, message: String },
+    /// The server was reached, and is too old or too new to understand.
+    #[error("{subject}: {message}")]
+    Version { subject: String, message: String },
+    /// Sizes in bytes. A request was not sent; a reply means that the call was done.
+    #[error("{subject}: the {what} has {size} bytes, and {limit} are the most")]
+    TooLarge { subject: String, what: &'static str, size: usize, limit: usize },
     #[error("{subject}: a message that cannot be read")]
     Garbled { subject: String, source: serde_json::Error },
+    /// Somebody answered who is no server of ours, or what arrived does not hold together.
+    #[error("{subject}: the answer is not one of this bus: {why}")]
+    Strange { subject: String, why: String },
+}
+
+impl BusError {
+    /// The call cannot have been done, and may be soon.
+    pub fn not_sent(&self) -> bool {
+        matches!(self, Self::NobodyThere { .. } | Self::Away { .. })
+    }
 }
 
 /// Ends what it stands for when dropped.

@@ -10,37 +10,41 @@
 //! - On PostgreSQL other writers run beside you (READ COMMITTED): decide in the `WHERE` of an UPDATE, not between a
 //!   SELECT and an UPDATE.
 //!
-//! Reads go to a pool ([`Db::fetch_all`] …). Writes go through [`Db::begin`] → [`Tx`] → [`Tx::commit`]; a `Tx` that is
+//! Reads go to a pool ([`Db::fetch_all`] …) and may be asked twice, if a connection ends under them. Writes go through [`Db::begin`] → [`Tx`] → [`Tx::commit`]; a `Tx` that is
 //! dropped leaves nothing behind. On SQLite writers take turns on one connection and *share* commits (see `group`), so a
 //! transaction must do nothing but SQL between `begin` and `commit`: everybody else waits for it.
 
 mod builder;
-pub mod dump;
+mod copy;
 mod error;
 mod group;
 mod migrate;
+mod postgres;
+mod settings;
 mod snapshot;
+mod tables;
+pub mod transfer;
 mod tx;
+mod upgrade;
 mod value;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use builder::SqlBuilder;
-pub use error::DbError;
-pub use migrate::{Migration, migrations};
+pub use copy::{Content, CopiedTable, Progress, contents, copy, dump};
+pub use error::{DbError, Unavailable};
+pub use migrate::{Change, Contracts, Migrated, Migration, Schema, migrations};
+pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use sqlx::FromRow;
 pub use tx::Tx;
 pub use value::Value;
 
 use group::Writer;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -80,7 +84,7 @@ struct Inner {
 
 enum Engine {
     Sqlite { read: SqlitePool, writer: Writer },
-    Postgres(PgPool),
+    Postgres(postgres::Pool),
 }
 
 impl std::fmt::Debug for Db {
@@ -95,12 +99,18 @@ const SQLITE_READERS: u32 = 8;
 const ACQUIRE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Db {
-    /// `sqlite:PATH` (made if missing) or `postgresql://…`. Does not migrate.
+    /// [`Db::open_with`] the defaults.
     pub async fn open(url: &str) -> Result<Self, DbError> {
-        if let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+        Self::open_with(&Settings::new(url)).await
+    }
+
+    /// SQLite's file is made if it is missing; PostgreSQL must answer. Does not migrate.
+    pub async fn open_with(settings: &Settings) -> Result<Self, DbError> {
+        if let Some(path) = settings.sqlite_path() {
             Self::open_sqlite(Path::new(path)).await
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url).await
+        } else if settings.is_postgres() {
+            let pool = postgres::Pool::open(settings.postgres()?, settings.max_connections).await?;
+            Ok(Self::of(Engine::Postgres(pool)))
         } else {
             Err(DbError::BadUrl("a database URL begins with sqlite: or postgresql://".into()))
         }
@@ -128,21 +138,6 @@ impl Db {
         Ok(Self::of(Engine::Sqlite { read, writer }))
     }
 
-    async fn open_postgres(url: &str) -> Result<Self, DbError> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|e| DbError::BadUrl(e.to_string()))?
-            .application_name("skyiron")
-            .statement_cache_capacity(512);
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(ACQUIRE_PATIENCE)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await
-            .map_err(DbError::from)?;
-        Ok(Self::of(Engine::Postgres(pool)))
-    }
-
     fn of(engine: Engine) -> Self {
         Self(Arc::new(Inner { engine, statements: AtomicU64::new(0) }))
     }
@@ -165,27 +160,23 @@ impl Db {
 
     /// Brings the schema to this binary's newest version. Returns the names of the migrations applied now.
     pub async fn migrate(&self) -> Result<Vec<&'static str>, DbError> {
-        migrate::run(self, |_| true).await
+        Ok(self.migrate_to(&migrations(), Contracts::Apply).await?.applied)
     }
 
-    /// Brings an empty database to the schema that another one had, by the names of its migrations: for rows that come
-    /// from there.
-    pub async fn migrate_to(&self, names: &[String]) -> Result<Vec<&'static str>, DbError> {
-        let known = migrations();
-        if let Some(name) = names.iter().find(|n| !known.iter().any(|m| m.name == **n)) {
-            let why = "it was applied by a newer skyiron than this one".to_owned();
-            return Err(DbError::Migration { name: name.clone(), why });
-        }
-        migrate::run(self, |name| names.iter().any(|n| n == name)).await
+    /// Brings the schema to the end of that list. Many processes may do so at once.
+    pub async fn migrate_to(&self, known: &[Migration], contracts: Contracts) -> Result<Migrated, DbError> {
+        migrate::run(self, known, contracts).await
     }
 
-    /// Migrations that this version knows and the database has not, or the other way round: the two do not belong
-    /// together.
-    pub async fn schema_differs(&self) -> Result<Vec<String>, DbError> {
-        let applied: Vec<(String,)> = self.fetch_all("SELECT name FROM schema_migrations", args![]).await?;
-        let (applied, known) = (applied.into_iter().map(|(n,)| n), migrations().into_iter().map(|m| m.name.to_owned()));
-        let (applied, known): (BTreeSet<_>, BTreeSet<_>) = (applied.collect(), known.collect());
-        Ok(applied.symmetric_difference(&known).cloned().collect())
+    /// What of this binary's migrations is there, and what else is. Changes nothing.
+    pub async fn schema(&self) -> Result<Schema, DbError> {
+        migrate::look(self).await
+    }
+
+    /// Versions of the skyirons that have sessions on the database now, this one included, each once. `None` on SQLite,
+    /// which one process at a time uses.
+    pub async fn versions_connected(&self) -> Result<Option<Vec<String>>, DbError> {
+        upgrade::versions_connected(self).await
     }
 
     /// A transaction whose commit is on disk before [`Tx::commit`] returns.
@@ -210,7 +201,7 @@ impl Db {
             Engine::Sqlite { read, .. } => {
                 value::sqlite_query_as(sql, args).fetch_all(read).await.map_err(DbError::from)
             }
-            Engine::Postgres(pool) => value::pg_query_as(sql, args).fetch_all(pool).await.map_err(DbError::from),
+            Engine::Postgres(pool) => pool.fetch_all(sql.into_sql_str(), &args).await,
         }
     }
 
@@ -224,7 +215,7 @@ impl Db {
             Engine::Sqlite { read, .. } => {
                 value::sqlite_query_as(sql, args).fetch_optional(read).await.map_err(DbError::from)
             }
-            Engine::Postgres(pool) => value::pg_query_as(sql, args).fetch_optional(pool).await.map_err(DbError::from),
+            Engine::Postgres(pool) => pool.fetch_optional(sql.into_sql_str(), &args).await,
         }
     }
 

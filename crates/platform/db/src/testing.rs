@@ -1,5 +1,9 @@
 //! A fresh, migrated database for a test, on each engine: our own store is never mocked.
 
+mod server;
+
+pub use server::Server;
+
 use crate::{Db, args, built};
 use std::future::Future;
 
@@ -12,21 +16,20 @@ where
     F: Fn(Db) -> Fut,
     Fut: Future<Output = ()>,
 {
-    on_each_empty_engine(async |db: Db| {
+    let test = &test;
+    on_each_empty(async |db: Db, _url| {
         db.migrate().await.expect("it migrates");
         test(db).await;
     })
     .await;
 }
 
-/// As [`on_each_engine`], without any table.
-pub async fn on_each_empty_engine<F>(test: F)
-where
-    F: AsyncFn(Db),
-{
+/// The same without any table, and with the database's URL.
+pub async fn on_each_empty(test: impl AsyncFn(Db, String)) {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let db = Db::open(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("SQLite opens");
-    test(db.clone()).await;
+    let url = format!("sqlite:{}", dir.path().join("test.db").display());
+    let db = Db::open(&url).await.expect("SQLite opens");
+    test(db.clone(), url).await;
     db.close().await;
 
     let Ok(server) = std::env::var(POSTGRES_ENV) else {
@@ -38,8 +41,9 @@ where
     let made = sql_alone(&admin, &format!("CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C'")).await;
     made.expect("a database can be made");
     let (base, _) = server.rsplit_once('/').expect("the URL ends with /database");
-    let db = Db::open(&format!("{base}/{name}")).await.expect("PostgreSQL opens");
-    test(db.clone()).await;
+    let url = format!("{base}/{name}");
+    let db = Db::open(&url).await.expect("PostgreSQL opens");
+    test(db.clone(), url).await;
     db.close().await;
     sql_alone(&admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("the database can be dropped");
     admin.close().await;
@@ -49,4 +53,11 @@ where
 async fn sql_alone(db: &Db, sql: &str) -> Result<(), crate::DbError> {
     let _rows: Vec<(i64,)> = db.fetch_all(built(sql.to_owned()), args![]).await?;
     Ok(())
+}
+
+/// Runs a script of several statements, as a fixture has them.
+pub async fn load(db: &Db, script: &str) -> Result<(), crate::DbError> {
+    let mut tx = db.begin().await?;
+    tx.execute_script(built(script.to_owned())).await?;
+    tx.commit().await
 }

@@ -1,8 +1,10 @@
 //! A transaction on either engine.
 
 use crate::group::Turn;
-use crate::{Db, DbError, Durability, Engine, Record, Value, value};
-use sqlx::{Postgres, SqlSafeStr};
+use crate::tables::Type;
+use crate::{Db, DbError, Dialect, Durability, Engine, Record, Value, postgres, value};
+use futures_util::TryStreamExt;
+use sqlx::SqlSafeStr;
 
 /// An open transaction. Dropping it without [`Tx::commit`] undoes it.
 pub struct Tx {
@@ -13,15 +15,17 @@ pub struct Tx {
 
 enum Kind {
     Sqlite(Turn),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(postgres::Transaction),
 }
 
 macro_rules! on {
-    ($tx:expr, $sqlite:ident, $pg:ident, $sql:expr, $args:expr, $method:ident) => {{
+    ($tx:expr, $sql:expr, $args:expr, $method:ident) => {{
         $tx.db.count_statement();
         match &mut $tx.inner {
-            Kind::Sqlite(turn) => value::$sqlite($sql, $args).$method(turn.connection()?).await.map_err(DbError::from),
-            Kind::Postgres(t) => value::$pg($sql, $args).$method(&mut **t).await.map_err(DbError::from),
+            Kind::Sqlite(turn) => {
+                value::sqlite_query_as($sql, $args).$method(turn.connection()?).await.map_err(DbError::from)
+            }
+            Kind::Postgres(t) => t.$method($sql.into_sql_str(), &$args).await,
         }
     }};
 }
@@ -30,18 +34,12 @@ impl Tx {
     pub(crate) async fn begin(db: &Db, durability: Durability) -> Result<Self, DbError> {
         let inner = match &db.0.engine {
             Engine::Sqlite { writer, .. } => Kind::Sqlite(writer.turn(durability).await?),
-            Engine::Postgres(pool) => {
-                let mut t = pool.begin().await?;
-                if durability == Durability::ProcessDeath {
-                    sqlx::query("SET LOCAL synchronous_commit TO OFF").execute(&mut *t).await?;
-                }
-                Kind::Postgres(t)
-            }
+            Engine::Postgres(pool) => Kind::Postgres(pool.begin(durability).await?),
         };
         Ok(Self { db: db.clone(), inner, committed: Vec::new() })
     }
 
-    pub fn dialect(&self) -> crate::Dialect {
+    pub(crate) fn dialect(&self) -> Dialect {
         self.db.dialect()
     }
 
@@ -50,12 +48,12 @@ impl Tx {
         self.db.count_statement();
         match &mut self.inner {
             Kind::Sqlite(turn) => Ok(value::sqlite_query(sql, args).execute(turn.connection()?).await?.rows_affected()),
-            Kind::Postgres(t) => Ok(value::pg_query(sql, args).execute(&mut **t).await?.rows_affected()),
+            Kind::Postgres(t) => t.execute(sql.into_sql_str(), &args).await,
         }
     }
 
     pub async fn fetch_all<T: Record>(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<T>, DbError> {
-        on!(self, sqlite_query_as, pg_query_as, sql, args, fetch_all)
+        on!(self, sql, args, fetch_all)
     }
 
     pub async fn fetch_optional<T: Record>(
@@ -63,7 +61,7 @@ impl Tx {
         sql: impl SqlSafeStr,
         args: Vec<Value>,
     ) -> Result<Option<T>, DbError> {
-        on!(self, sqlite_query_as, pg_query_as, sql, args, fetch_optional)
+        on!(self, sql, args, fetch_optional)
     }
 
     /// [`DbError::NotFound`] if there is no row.
@@ -105,15 +103,52 @@ impl Tx {
     pub async fn undo(self) -> Result<(), DbError> {
         match self.inner {
             Kind::Sqlite(turn) => turn.undo().await,
-            Kind::Postgres(t) => Ok(t.rollback().await?),
+            Kind::Postgres(t) => t.undo().await,
         }
     }
 
-    /// Several statements without parameters: migrations only.
-    pub(crate) async fn execute_script(&mut self, sql: &'static str) -> Result<(), DbError> {
+    /// Several statements without parameters: migrations, and what a test loads.
+    pub(crate) async fn execute_script(&mut self, sql: impl SqlSafeStr) -> Result<(), DbError> {
         match &mut self.inner {
-            Kind::Sqlite(turn) => sqlx::raw_sql(sql).execute(turn.connection()?).await.map(drop)?,
-            Kind::Postgres(t) => sqlx::raw_sql(sql).execute(&mut **t).await.map(drop)?,
+            Kind::Sqlite(turn) => Ok(sqlx::raw_sql(sql).execute(turn.connection()?).await.map(drop)?),
+            Kind::Postgres(t) => t.execute_script(sql.into_sql_str()).await,
+        }
+    }
+
+    /// The connection itself, where it is PostgreSQL's.
+    pub(crate) fn postgres(&mut self) -> Result<&mut sqlx::postgres::PgConnection, DbError> {
+        match &mut self.inner {
+            Kind::Sqlite(_) => Err(DbError::Copy("this is no transaction of PostgreSQL".into())),
+            Kind::Postgres(t) => Ok(t.connection()?),
+        }
+    }
+
+    /// All rows of a statement whose columns are of those types, `batch` at a time.
+    pub(crate) async fn each_batch(
+        &mut self,
+        sql: impl SqlSafeStr,
+        types: &[Type],
+        batch: usize,
+        mut each: impl AsyncFnMut(Vec<Vec<Value>>) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
+        macro_rules! rows {
+            ($connection:expr) => {{
+                let mut rows = sqlx::query(sql).fetch($connection);
+                let mut some = Vec::with_capacity(batch);
+                while let Some(row) = rows.try_next().await? {
+                    some.push(value::values(&row, types)?);
+                    if some.len() == batch {
+                        each(std::mem::replace(&mut some, Vec::with_capacity(batch))).await?;
+                    }
+                }
+                if !some.is_empty() {
+                    each(some).await?;
+                }
+            }};
+        }
+        match &mut self.inner {
+            Kind::Sqlite(turn) => rows!(turn.connection()?),
+            Kind::Postgres(t) => rows!(t.connection()?),
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Values on their way into a statement, with the type that a NULL would have.
 
 use crate::Record;
+use crate::tables::Type;
 use base::Timestamp;
-use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::{Row, SqlSafeStr, SqlStr};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -60,12 +61,12 @@ from! {
 }
 
 macro_rules! bind {
-    ($query:expr, $args:expr) => {{
+    ($query:expr, $args:expr, $text:expr) => {{
         let mut q = $query;
         for a in $args {
             q = match a {
                 Value::Int(v) => q.bind(v),
-                Value::Text(v) => q.bind(v),
+                Value::Text(v) => q.bind($text(v)),
                 Value::Bool(v) => q.bind(v),
                 Value::Float(v) => q.bind(v),
             };
@@ -78,20 +79,48 @@ pub(crate) fn sqlite_query_as<T: Record>(
     sql: impl SqlSafeStr,
     args: Vec<Value>,
 ) -> QueryAs<'static, Sqlite, T, SqliteArguments> {
-    bind!(sqlx::query_as(sql), args)
-}
-
-pub(crate) fn pg_query_as<T: Record>(
-    sql: impl SqlSafeStr,
-    args: Vec<Value>,
-) -> QueryAs<'static, Postgres, T, PgArguments> {
-    bind!(sqlx::query_as(sql), args)
+    bind!(sqlx::query_as(sql), args, |v| v)
 }
 
 pub(crate) fn sqlite_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    bind!(sqlx::query(sql), args)
+    bind!(sqlx::query(sql), args, |v| v)
 }
 
-pub(crate) fn pg_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
-    bind!(sqlx::query(sql), args)
+// by reference, so that a statement can be asked again on another connection
+
+pub(crate) fn pg_query_as<T: Record>(sql: SqlStr, args: &[Value]) -> QueryAs<'_, Postgres, T, PgArguments> {
+    bind!(sqlx::query_as(sql), args, Option::as_deref)
+}
+
+pub(crate) fn pg_query(sql: SqlStr, args: &[Value]) -> Query<'_, Postgres, PgArguments> {
+    bind!(sqlx::query(sql), args, Option::as_deref)
+}
+
+/// For a stream, which outlives who asks and is asked once.
+pub(crate) fn pg_stream_as<T: Record>(
+    sql: impl SqlSafeStr,
+    args: Vec<Value>,
+) -> QueryAs<'static, Postgres, T, PgArguments> {
+    bind!(sqlx::query_as(sql), args, |v| v)
+}
+
+/// A row whose columns are of those types.
+pub(crate) fn values<'r, R>(row: &'r R, types: &[Type]) -> Result<Vec<Value>, sqlx::Error>
+where
+    R: Row,
+    usize: sqlx::ColumnIndex<R>,
+    Option<i64>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<bool>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<f64>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let one = |(n, t): (usize, &Type)| {
+        Ok(match t {
+            Type::Int => Value::Int(row.try_get(n)?),
+            Type::Text => Value::Text(row.try_get(n)?),
+            Type::Bool => Value::Bool(row.try_get(n)?),
+            Type::Float => Value::Float(row.try_get(n)?),
+        })
+    };
+    types.iter().enumerate().map(one).collect()
 }

@@ -25,6 +25,7 @@ mod worker;
 pub use flow::{Effect, Flow, Next, Step, StepError};
 pub use history::record;
 pub use operation::{
-    NewOperation, Operation, Resumed, WAKE, enqueue, hold_running, purge, resume, say_waiting, supersede, supersede_but,
+    NewOperation, Operation, Resumed, WAKE, enqueue, hold_running, purge, recent, resume, say_waiting, supersede,
+    supersede_but,
 };
 pub use worker::{Engine, EngineSettings};

@@ -156,6 +156,18 @@ pub async fn supersede_but(tx: &mut Tx, now: Timestamp, subject: &str, kind: &st
     .await
 }
 
+/// The operations of a kind that run, or have ended since `since`: subject, and whether it runs.
+pub async fn recent(tx: &mut Tx, kind: &str, since: Timestamp) -> Result<Vec<(String, bool)>, DbError> {
+    // two indexes, so two statements in one
+    tx.fetch_all(
+        "SELECT subject, state = 'running' FROM operations WHERE state = 'running' AND kind = $1
+         UNION ALL
+         SELECT subject, state = 'running' FROM operations WHERE state <> 'running' AND updated_at >= $2 AND kind = $1",
+        args![kind, since],
+    )
+    .await
+}
+
 /// Forgets operations that ended before `before`, at most `most` of them: a few at a time, so that no other writer waits
 /// long. Returns how many.
 pub async fn purge(db: &Db, before: Timestamp, most: usize) -> Result<u64, DbError> {

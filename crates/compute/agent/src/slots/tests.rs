@@ -32,7 +32,7 @@ fn assignment(id: InstanceId, generation: u64, want: Want) -> Assignment {
         reservation_id: "r".into(),
         created_at: Timestamp(0),
     };
-    Assignment { host: "h".into(), instance: id, generation, want, spec, deadline: Timestamp(0) }
+    Assignment { host: "h".into(), instance: id, generation, want, spec, deadline: Timestamp(0), evacuated: false }
 }
 
 fn done(power: PowerState) -> Outcome {

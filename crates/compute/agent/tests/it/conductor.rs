@@ -22,6 +22,8 @@ pub(crate) struct Conductor {
 #[derive(Default)]
 struct State {
     assignments: HashMap<InstanceId, (Assignment, u64)>,
+    /// Guests that have left a host and may still be there.
+    evacuated: HashMap<(HostName, InstanceId), Assignment>,
     reports: Vec<Report>,
     refused: Vec<Report>,
     registered: Vec<HostName>,
@@ -78,9 +80,20 @@ impl Conductor {
             want,
             spec: spec.clone(),
             deadline: Timestamp(i64::MAX / 2),
+            evacuated: false,
         };
         state.assignments.insert(spec.id, (assignment, reported));
         before + 1
+    }
+
+    /// The instance goes to another host, whose it is from now on. Returns the generation there.
+    pub(crate) fn evacuate(&self, from: &str, to: &str, spec: &InstanceSpec) -> u64 {
+        let generation = self.assign_quietly(to, spec, Want::Spawn);
+        let mut state = self.state.lock().unwrap();
+        let (to, _) = state.assignments[&spec.id].clone();
+        let left = Assignment { host: from.into(), want: Want::Destroy, evacuated: true, ..to };
+        state.evacuated.insert((from.into(), spec.id), left);
+        generation
     }
 
     /// As [`Self::assign`], but what should have been done long ago.
@@ -157,8 +170,10 @@ pub(crate) fn is_progress(report: &Report) -> bool {
 impl State {
     fn fetch(&mut self, q: Fetch) -> Result<Fetched, String> {
         let ours = self.assignments.values().filter(|(a, _)| q.hosts.contains(&a.host));
+        let left = self.evacuated.values().filter(|a| q.hosts.contains(&a.host));
+        let open = ours.clone().filter(|(a, r)| q.all || *r < a.generation).map(|(a, _)| a);
         let fetched = Fetched {
-            assignments: ours.clone().filter(|(a, r)| q.all || *r < a.generation).map(|(a, _)| a.clone()).collect(),
+            assignments: open.chain(left).cloned().collect(),
             reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
         };
         self.fetches.push(q);
@@ -168,6 +183,15 @@ impl State {
     fn report(&mut self, r: Report) -> Result<Reported, String> {
         if self.deaf {
             return Err("the database is away".into());
+        }
+        let key = (r.host.clone(), r.instance);
+        if let Some(left) = self.evacuated.get_mut(&key).filter(|a| r.generation == Some(a.generation)) {
+            match r.outcome {
+                Outcome::Failed { .. } => left.generation += 1,
+                _ => drop(self.evacuated.remove(&key)),
+            }
+            self.reports.push(r);
+            return Ok(Reported { accepted: true });
         }
         let accepted = match (r.generation, self.assignments.get_mut(&r.instance)) {
             (None, _) => true,

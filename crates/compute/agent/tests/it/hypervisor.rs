@@ -73,6 +73,9 @@ impl Hypervisor {
     pub(crate) fn fail(&self, call: &'static str, error: fn() -> DriverError) {
         self.state.lock().unwrap().failing.insert(call, error);
     }
+    pub(crate) fn work_again(&self, call: &'static str) {
+        self.state.lock().unwrap().failing.remove(call);
+    }
     /// How often all its guests were asked for.
     pub(crate) fn looks(&self) -> u32 {
         self.state.lock().unwrap().looks

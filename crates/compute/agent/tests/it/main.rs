@@ -3,6 +3,7 @@
 mod cache;
 mod conductor;
 mod disks;
+mod evacuated;
 mod fakes;
 mod hypervisor;
 mod images;

@@ -16,10 +16,7 @@ pub(super) const REMOVE: &str = "os_compute_api:os-aggregates:remove_host";
 /// The host's resource provider is in the same aggregates as the host, by their uuids.
 async fn tell_placement(tx: &mut Tx, aggregate: &Aggregate, host: &str, member: bool) -> Result<(), Fault> {
     let Some(provider) = hypervisor_of_host(tx, host).await.map_err(faults::db)? else { return Ok(()) };
-    placement::store::aggregate_switch(tx, provider, &aggregate.uuid, member)
-        .await
-        .map(drop)
-        .map_err(|error| Fault::internal(&error))
+    placement::store::aggregate_switch(tx, provider, &aggregate.uuid, member).await.map(drop).map_err(faults::placement)
 }
 
 async fn is_compute_host(tx: &mut Tx, host: &str) -> Result<bool, Fault> {

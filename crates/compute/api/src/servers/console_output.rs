@@ -32,7 +32,7 @@ async fn output(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     match reply {
         Ok(ConsoleReply { output: Some(output) }) => Ok(Reply::json(200, &json!({"output": output}))),
         Ok(ConsoleReply { output: None }) => Err(Fault::not_found("Guest does not have a console available.")),
-        Err(error @ (BusError::NobodyThere { .. } | BusError::Silent { .. })) => {
+        Err(error @ (BusError::NobodyThere { .. } | BusError::Away { .. } | BusError::Silent { .. })) => {
             tracing::warn!(host, %error, "host {host} does not answer for the console of {}", instance.uuid);
             Err(Fault::unavailable("The server's host does not answer."))
         }

@@ -5,6 +5,7 @@ mod attachments;
 mod console_output;
 mod create;
 mod delete;
+mod evacuate;
 mod find;
 mod ips;
 mod list;
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> Vec<Route<ComputeApi>> {
             ips::routes(),
             power::routes(),
             delete::routes(),
+            evacuate::routes(),
             lock::routes(),
             reset_state::routes(),
             console_output::routes(),

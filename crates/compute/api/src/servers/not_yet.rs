@@ -38,7 +38,6 @@ const ACTIONS: &[NotYet] = &[
     not_yet("changePassword", &["os_compute_api:os-admin-password"], "admin_password.changePassword"),
     not_yet("createBackup", &["os_compute_api:os-create-backup"], "create_backup.createBackup"),
     not_yet("restore", &["os_compute_api:os-deferred-delete:restore"], "deferred_delete.restore"),
-    not_yet("evacuate", &["os_compute_api:os-evacuate"], "evacuate.evacuate"),
     not_yet("migrate", &["os_compute_api:os-migrate-server:migrate"], "migrate_server.migrate"),
     not_yet("os-migrateLive", &["os_compute_api:os-migrate-server:migrate_live"], "migrate_server.os-migrateLive"),
     not_yet("rescue", &["os_compute_api:os-rescue"], "rescue.rescue"),

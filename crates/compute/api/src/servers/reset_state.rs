@@ -9,6 +9,7 @@ use compute_model::work;
 use compute_store::instance_actions::{action_begin, action_end};
 use compute_store::instance_changes::instance_reset;
 use compute_store::instances::Instance;
+use compute_store::migrations::migrations_abandon;
 use platform_db::DbError;
 use platform_http::{Call, Fault, Reply, Route};
 
@@ -34,6 +35,7 @@ async fn write(api: &ComputeApi, call: &Call, instance: &Instance, to: &str) -> 
     let now = api.now();
     let mut tx = api.store.db().begin().await?;
     platform_engine::supersede_but(&mut tx, now, &instance.uuid, work::DELETE).await?;
+    migrations_abandon(&mut tx, instance.id(), now).await?;
     instance_reset(&mut tx, instance.id(), to, now).await?;
     let id = action_begin(&mut tx, now, action(call, instance, "resetState")).await?;
     action_end(&mut tx, now, id, None).await?;

@@ -5,6 +5,7 @@ use crate::{ComputeApi, faults, input};
 use compute_store::aggregates::{aggregates_lock, servers_on};
 use compute_store::hosts::COMPUTE;
 use compute_store::hypervisors::hypervisor_of_host;
+use compute_store::migrations::{migrations_open_at, migrations_under_way};
 use compute_store::services::{Service, ServiceKey, service_delete, service_get};
 use platform_db::Tx;
 use platform_http::{Call, Fault, Reply};
@@ -42,6 +43,17 @@ async fn forget_host(tx: &mut Tx, service: &Service) -> Result<(), Fault> {
     if servers_on(tx, std::slice::from_ref(&service.host)).await.map_err(faults::db)? > 0 {
         return Err(in_use());
     }
+    if migrations_under_way(tx, &service.host).await.map_err(faults::db)? > 0 {
+        return Err(Fault::conflict(
+            "Unable to delete compute service that has in-progress migrations. Complete the migrations or delete the \
+             instances first.",
+        ));
+    }
+    // a host that will not come back: what servers that were evacuated have left there is no longer kept for them. Should
+    // it come back after all, it still has to remove them
+    for old_place in migrations_open_at(tx, &service.host).await.map_err(faults::db)? {
+        placement::release(tx, &old_place).await.map_err(faults::db)?;
+    }
     let Some(provider) = hypervisor_of_host(tx, &service.host).await.map_err(faults::db)? else { return Ok(()) };
     match placement::store::provider_delete(tx, provider).await {
         Ok(Ok(())) | Err(placement::StoreError::ProviderNotFound(_)) => Ok(()),
@@ -49,6 +61,6 @@ async fn forget_host(tx: &mut Tx, service: &Service) -> Result<(), Fault> {
             tracing::info!(%provider, ?held, "the host's resource provider is still in use");
             Err(in_use())
         }
-        Err(error) => Err(Fault::internal(&error)),
+        Err(error) => Err(faults::placement(error)),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn tell_placement(tx: &mut Tx, service: &Service) -> Result<(),
     match placement::store::trait_switch(tx, provider, COMPUTE_STATUS_DISABLED, service.disabled).await {
         // it is made, as the host says it is, when the host next registers
         Ok(_) | Err(StoreError::ProviderNotFound(_)) => Ok(()),
-        Err(error) => Err(Fault::internal(&error)),
+        Err(error) => Err(faults::placement(error)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod aggregates;
 mod bus;
 mod create;
+mod evacuate;
 mod flavors;
 mod golden;
 mod hosts;

@@ -146,6 +146,8 @@ async fn gone_for_good_or_not_here() {
     admin.at(30).get("/os-console-auth-tokens/x").await.fault(400);
     assert_eq!(admin.get("/os-migrations").await.expect(200), json!({"migrations": []}));
     me.get("/os-migrations").await.fault(403);
+    let other = format!("/os-migrations?project_id={}", crate::world::OTHER);
+    w.as_(MEMBER).get(&other).await.fault(403);
     admin.get("/os-migrations?marker=5aaee3c3-12ba-7633-b32b-635be6236232").await.fault(400);
     let since = "changes-since=2020-01-02T00:00:00Z&changes-before=2020-01-01T00:00:00Z";
     let why = admin.get(&format!("/os-migrations?{since}")).await.fault(400);

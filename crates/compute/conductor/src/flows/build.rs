@@ -10,16 +10,15 @@
 
 use super::{About, Build, Waiting, data, instance_id};
 use crate::Conductor;
-use crate::schedule::{Choice, NoHost};
-use crate::wishes;
+use crate::schedule::{NoHost, Whither};
 use async_trait::async_trait;
-use base::{InstanceId, OperationId, Timestamp};
+use base::{HostName, InstanceId, OperationId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
 use compute_model::work;
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end, event_add};
 use compute_store::instances::{Instance, instance_place};
-use compute_store::{assignments, instance_moves, neighbours};
+use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
 use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
 use serde_json::json;
@@ -68,7 +67,13 @@ impl Build {
         server: &Instance,
         work: work::Build,
     ) -> Result<Step, StepError> {
-        let choices = match self.0.choose(server, &work.failed).await? {
+        let whither = Whither {
+            ignore: work.failed.iter().map(|(host, _)| HostName(host.clone())).collect(),
+            host: server.requested_host.clone().map(HostName),
+            node: server.requested_node.as_deref(),
+            force: false,
+        };
+        let choices = match self.0.choose(server, &whither).await? {
             Ok(choices) => choices,
             Err(no) if no.some_are_silent && self.0.is_still_hearing() => return Err(StepError::Retry(no.message)),
             Err(NoHost { message, details, .. }) => return Ok(self.fail(id, work.action_id, message, details, None)),
@@ -167,53 +172,6 @@ impl Left {
         record(tx, &subject, Some(self.operation), self.now, "build.left_host", &self.host).await?;
         self.conductor.touch_on_commit(tx, freed);
         Ok(())
-    }
-}
-
-impl Conductor {
-    /// The choices that the server's group still allows. It is held from here on: of two members that were scheduled
-    /// at the same moment, the second sees where the first one went.
-    async fn still_admitted(
-        &self,
-        tx: &mut Tx,
-        id: InstanceId,
-        group: Option<&str>,
-        mut choices: Vec<Choice>,
-    ) -> Result<Vec<Choice>, StepError> {
-        let Some(group) = group else { return Ok(choices) };
-        let now = neighbours::group_hold(tx, group, &id.to_string()).await?.and_then(wishes::group);
-        let Some(now) = now.filter(|g| g.is_binding(&self.settings.scheduler)) else { return Ok(choices) };
-        choices.retain(|c| now.admits(&c.host));
-        if choices.is_empty() {
-            return Err(StepError::Changed("other members of its group went there meanwhile".into()));
-        }
-        Ok(choices)
-    }
-
-    /// Claims the best of the choices that still has room, in the order given.
-    async fn claim_one(
-        &self,
-        tx: &mut Tx,
-        consumer: &placement::Consumer,
-        choices: Vec<Choice>,
-    ) -> Result<Choice, StepError> {
-        for choice in choices {
-            let wanted: Vec<(base::ProviderId, &str, u64)> =
-                choice.wanted.iter().map(|(p, class, n)| (*p, class.as_str(), *n)).collect();
-            match placement::claim(tx, consumer, &wanted, None).await {
-                Ok(()) => return Ok(choice),
-                Err(placement::ClaimError::Db(e)) => return Err(e.into()),
-                Err(placement::ClaimError::ConsumerExists(id)) => {
-                    return Err(StepError::Changed(format!("{id} holds a claim already")));
-                }
-                Err(taken) => {
-                    tracing::debug!(host = %choice.host, %taken, "the next host then");
-                    // seen with room that it has not: the next look must not see the same
-                    self.placement.touched(choice.providers);
-                }
-            }
-        }
-        Err(StepError::Changed("every host chosen was taken by others meanwhile".into()))
     }
 }
 

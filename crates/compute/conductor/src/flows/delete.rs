@@ -8,6 +8,7 @@ use compute_model::assignment::{Outcome, Want};
 use compute_model::work;
 use compute_store::instance_actions::{action_end, event_add};
 use compute_store::instances::Instance;
+use compute_store::migrations::migrations_abandon;
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
 use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
@@ -132,7 +133,12 @@ async fn gone(
     host: Option<&str>,
     now: Timestamp,
 ) -> Result<Vec<ProviderId>, DbError> {
-    let freed = placement::release(tx, &id.to_string()).await?;
+    let open = migrations_abandon(tx, id, now).await?;
+    let mut freed = placement::release(tx, &id.to_string()).await?;
+    // hosts it was evacuated from still have to remove its guest, but who pays for that is gone
+    for old_place in &open {
+        freed.extend(placement::release(tx, old_place).await?);
+    }
     instance_moves::instance_deleted(tx, id, now).await?;
     if let Some(action) = action {
         event_add(tx, action, EVENT, host, now, Some((now, None))).await?;

@@ -3,10 +3,13 @@
 mod build;
 mod crowd;
 mod delete;
+mod evacuate;
 mod groups;
 mod host;
 mod power;
+mod recover;
 mod reports;
+mod returned;
 mod world;
 
 /// The doctor takes an operation of any other kind for one that nobody will ever take up.

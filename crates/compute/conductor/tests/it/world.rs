@@ -7,9 +7,12 @@ use compute_model::assignment::Want;
 use compute_model::quota::Amounts;
 use compute_model::work;
 use compute_store::Store;
+use compute_store::evacuations::{NewEvacuation, evacuation_begin};
 use compute_store::instance_actions::{InstanceActionEvent, NewAction, action_begin};
 use compute_store::instance_changes::{instance_begin, instance_begin_delete};
 use compute_store::instances::{Instance, instances_insert};
+use compute_store::migration_list::MigrationQuery;
+use compute_store::migrations::Migration;
 use compute_store::quotas::usage_claim;
 use compute_store::server_groups::{NewServerGroup, group_add};
 use placement::Placement;
@@ -52,6 +55,14 @@ pub(crate) struct Server {
     pub(crate) host: Option<String>,
 }
 
+/// How a server is to be evacuated.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Evacuation {
+    pub(crate) target: Option<&'static str>,
+    pub(crate) force: bool,
+    pub(crate) stop: bool,
+}
+
 impl World {
     pub(crate) fn new(db: &Db) -> Self {
         Self::with(db, settings())
@@ -76,6 +87,7 @@ impl World {
         let placement = Placement::new(self.db.clone());
         let conductor = Conductor::new(self.store.clone(), placement, bus.clone(), clock.clone(), settings);
         self._subscriptions.extend(conductor.serve());
+        tokio::spawn(conductor.clone().run(self.stop.subscribe()));
         let engine = EngineSettings {
             owner: InstanceId::random().to_string(),
             lease: Duration::from_secs(10),
@@ -138,6 +150,65 @@ impl World {
         self.enqueue(&mut tx, id, work::POWER, work::first::POWER, json!(data)).await;
         tx.commit().await.unwrap();
         self.bus.hint(WAKE);
+    }
+
+    /// Begins the evacuation of a server from its host, as the API does.
+    pub(crate) async fn evacuate(&self, id: InstanceId, how: Evacuation) {
+        let server = self.server(id).await;
+        let evacuation = NewEvacuation {
+            server: &server,
+            target: how.target,
+            force: how.force,
+            stop: how.stop,
+            admin_pass: Some("new"),
+            request_id: &RequestId::fresh(),
+            project_id: &ProjectId("admins".into()),
+            user_id: &UserId("root".into()),
+            asked_by: "by a test",
+        };
+        let mut tx = self.db.begin().await.unwrap();
+        assert!(evacuation_begin(&mut tx, SystemClock.now(), evacuation).await.unwrap());
+        tx.commit().await.unwrap();
+        self.bus.hint(WAKE);
+    }
+
+    /// The moves of a server, oldest first.
+    pub(crate) async fn moves(&self, id: InstanceId) -> Vec<Migration> {
+        let query = MigrationQuery { instance: Some(id.to_string()), ..MigrationQuery::default() };
+        let mut moves = self.store.migration_list(&query).await.unwrap().unwrap();
+        moves.reverse();
+        moves
+    }
+
+    /// What is claimed is what servers that have a host take, and what evacuations have not given back.
+    pub(crate) async fn sums_are_right(&self) {
+        for sql in [
+            "SELECT COUNT(*) FROM inventories WHERE used > capacity",
+            "SELECT COUNT(*) FROM inventories i
+             WHERE used <> COALESCE((SELECT CAST(SUM(a.used) AS BIGINT) FROM allocations a
+                 WHERE a.provider_id = i.provider_id AND a.resource_class = i.resource_class), 0)",
+            "SELECT COUNT(*) FROM consumers c WHERE NOT EXISTS (SELECT 1 FROM allocations a WHERE a.consumer_id = c.id)",
+            // a server's claim is on its own host and nowhere else
+            "SELECT COUNT(*) FROM instances s WHERE deleted_at IS NULL AND host IS NOT NULL AND 2 <>
+                (SELECT COUNT(*) FROM allocations a JOIN hypervisors h ON h.uuid = a.provider_id
+                 WHERE a.consumer_id = s.uuid AND h.host = s.host)",
+            // an old place is claimed as long as the server lives and its old host may have it
+            "SELECT COUNT(*) FROM compute_migrations m JOIN instances s ON s.uuid = m.instance
+             WHERE CASE WHEN m.source_open AND s.deleted_at IS NULL THEN 2 ELSE 0 END <>
+                (SELECT COUNT(*) FROM allocations a JOIN hypervisors h ON h.uuid = a.provider_id
+                 WHERE a.consumer_id = m.uuid AND h.host = m.source_compute)",
+        ] {
+            assert_eq!(self.count(sql).await, 0, "{sql}");
+        }
+        let claims = self.count("SELECT COUNT(*) FROM allocations").await;
+        let servers = self.count("SELECT COUNT(*) FROM instances WHERE deleted_at IS NULL AND host IS NOT NULL").await;
+        let open = self
+            .count(
+                "SELECT COUNT(*) FROM compute_migrations m JOIN instances s ON s.uuid = m.instance
+                 WHERE m.source_open AND s.deleted_at IS NULL",
+            )
+            .await;
+        assert_eq!(claims, 2 * (servers + open), "VCPU and MEMORY_MB of each");
     }
 
     async fn enqueue(&self, tx: &mut Tx, id: InstanceId, kind: &'static str, step: &'static str, data: Value) {

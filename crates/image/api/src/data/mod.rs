@@ -6,7 +6,7 @@
 pub(crate) mod download;
 mod hashing;
 pub(crate) mod lease;
-mod range;
+pub(crate) mod range;
 mod store;
 pub(crate) mod upload;
 

@@ -23,7 +23,8 @@ fn bad_start(header: &str, size: u64) -> Fault {
     ))
 }
 
-fn range(text: &str, size: u64) -> Result<Range<u64>, Fault> {
+/// What the header's `text` asks for, within `size`.
+pub(crate) fn range(text: &str, size: u64) -> Result<Range<u64>, Fault> {
     if text.contains(',') {
         return Err(Fault::bad_request(
             "Requests with multiple ranges are not supported in Glance. You may make multiple single-range requests \

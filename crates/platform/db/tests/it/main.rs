@@ -1,7 +1,10 @@
 //! Both engines behind one handle: what a store may rely on.
 
+mod away;
 mod given_up;
 mod killed;
+mod migrating;
+mod tls;
 
 use futures_util::future::join_all;
 use platform_db::testing::on_each_engine;

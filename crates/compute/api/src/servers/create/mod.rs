@@ -10,6 +10,7 @@ mod sources;
 mod write;
 
 pub(super) use body::shortest;
+pub(super) use password::generate as generate_password;
 
 use crate::ComputeApi;
 use crate::links::Links;

@@ -10,7 +10,7 @@ const LOWER: &[u8] = b"abcdefghijkmnopqrstuvwxyz";
 const LENGTH: usize = 12;
 
 /// A password with at least one of each kind.
-pub(super) fn generate() -> String {
+pub(in crate::servers) fn generate() -> String {
     let mut rng = rand::rng();
     let all: Vec<u8> = [DIGITS, UPPER, LOWER].concat();
     let mut password: Vec<u8> =

@@ -1,0 +1,55 @@
+//! Taking one of the hosts that the scheduler has chosen, inside the transaction that gives the server to it.
+
+use crate::schedule::Choice;
+use crate::{Conductor, wishes};
+use base::InstanceId;
+use compute_store::neighbours;
+use platform_db::Tx;
+use platform_engine::StepError;
+
+impl Conductor {
+    /// The choices that the server's group still allows. It is held from here on: of two members that were scheduled
+    /// at the same moment, the second sees where the first one went.
+    pub(crate) async fn still_admitted(
+        &self,
+        tx: &mut Tx,
+        id: InstanceId,
+        group: Option<&str>,
+        mut choices: Vec<Choice>,
+    ) -> Result<Vec<Choice>, StepError> {
+        let Some(group) = group else { return Ok(choices) };
+        let now = neighbours::group_hold(tx, group, &id.to_string()).await?.and_then(wishes::group);
+        let Some(now) = now.filter(|g| g.is_binding(&self.settings.scheduler)) else { return Ok(choices) };
+        choices.retain(|c| now.admits(&c.host));
+        if choices.is_empty() {
+            return Err(StepError::Changed("other members of its group went there meanwhile".into()));
+        }
+        Ok(choices)
+    }
+
+    /// Claims the best of the choices that still has room, in the order given.
+    pub(crate) async fn claim_one(
+        &self,
+        tx: &mut Tx,
+        consumer: &placement::Consumer,
+        choices: Vec<Choice>,
+    ) -> Result<Choice, StepError> {
+        for choice in choices {
+            let wanted: Vec<(base::ProviderId, &str, u64)> =
+                choice.wanted.iter().map(|(p, class, n)| (*p, class.as_str(), *n)).collect();
+            match placement::claim(tx, consumer, &wanted, None).await {
+                Ok(()) => return Ok(choice),
+                Err(placement::ClaimError::Db(e)) => return Err(e.into()),
+                Err(placement::ClaimError::ConsumerExists(id)) => {
+                    return Err(StepError::Changed(format!("{id} holds a claim already")));
+                }
+                Err(taken) => {
+                    tracing::debug!(host = %choice.host, %taken, "the next host then");
+                    // seen with room that it has not: the next look must not see the same
+                    self.placement.touched(choice.providers);
+                }
+            }
+        }
+        Err(StepError::Changed("every host chosen was taken by others meanwhile".into()))
+    }
+}

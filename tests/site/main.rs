@@ -1,0 +1,6 @@
+//! The same cloud by roles: many processes over PostgreSQL and NATS.
+
+mod boundaries;
+mod faults;
+mod guests;
+mod rolling;

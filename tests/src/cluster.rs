@@ -1,0 +1,275 @@
+//! A site of many processes on one machine: each host a network namespace with an address of its own, PostgreSQL and
+//! NATS on one, a balancer for clients on another, the roles of the cloud on the others, each alone in its process.
+//!
+//! ```text
+//!            clients
+//!               │ :8700
+//!   ┌───────────┴───────────┐ bridge, 10.x.y.0/24
+//!   │ balancer (HAProxy)    │
+//!   │ store    (PostgreSQL, NATS)
+//!   │ ctl1 …   identity placement image-registry compute-api compute-scheduler compute-conductor
+//!   │ img1 …   image-api, before one store of files
+//!   │ cmp1 …   compute-agent with its guests
+//! ```
+//!
+//! Needs root. Whatever happens, dropping the [`Cluster`] ends every process in its namespaces and removes them.
+
+mod balancer;
+mod broker;
+mod net;
+mod postgres;
+mod process;
+
+pub use net::Net;
+pub use process::Process;
+
+use crate::Client;
+use anyhow::{Context, Result, bail};
+use balancer::Balancer;
+use broker::Broker;
+use postgres::Postgres;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// How large the site is.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub binary: PathBuf,
+    /// Hosts that have each of the control roles, and as many with an image-api.
+    pub controllers: usize,
+    /// Hosts with a compute agent.
+    pub computes: usize,
+    /// Simulated hosts of each compute agent; 0: the real hypervisor.
+    pub fake_hosts: u32,
+    /// Further configuration of every process, TOML by section: `[compute]` and its keys.
+    pub config: BTreeMap<String, Vec<String>>,
+}
+
+impl Plan {
+    /// Two of everything, three compute hosts.
+    pub fn standard(binary: PathBuf) -> Self {
+        Self { binary, controllers: 2, computes: 3, fake_hosts: 0, config: BTreeMap::new() }
+    }
+    /// One of everything, with simulated hosts.
+    pub fn small(binary: PathBuf) -> Self {
+        Self { controllers: 1, computes: 1, fake_hosts: 2, ..Self::standard(binary) }
+    }
+    pub fn set(mut self, section: &str, line: &str) -> Self {
+        self.config.entry(section.to_owned()).or_default().push(line.to_owned());
+        self
+    }
+}
+
+/// Roles of a controller, with the ports OpenStack gives them where it does. What has no API still serves `/healthz`.
+const CONTROL: [(&str, u16); 6] = [
+    ("identity", 5000),
+    ("placement", 8778),
+    ("image-registry", 9191),
+    ("compute-api", 8774),
+    ("compute-scheduler", 8701),
+    ("compute-conductor", 8702),
+];
+const IMAGE: (&str, u16) = ("image-api", 9292);
+const AGENT: (&str, u16) = ("compute-agent", 8703);
+/// What clients reach, and under which path.
+const PUBLIC: [(&str, &str); 4] =
+    [("identity", "identity"), ("placement", "placement"), ("image", "image-api"), ("compute", "compute-api")];
+
+pub struct Cluster {
+    pub plan: Plan,
+    /// By `ROLE@HOST`.
+    processes: BTreeMap<String, Process>,
+    client: Client,
+    balancer: Balancer,
+    pub postgres: Postgres,
+    pub broker: Broker,
+    pub net: Net,
+    folder: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Cluster {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Whether this process may make hosts. Says why not.
+pub fn possible() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    eprintln!("skipped: a cluster's hosts are network namespaces, which only root makes");
+    false
+}
+
+impl Cluster {
+    pub async fn start(plan: Plan) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("skyiron-cluster-").tempdir()?;
+        // guests and PostgreSQL run as other users and must reach their files
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711))?;
+        let mut net = Net::make()?;
+        let store = net.host("store")?;
+        let postgres = Postgres::start(&store, folder.path())?;
+        let broker = Broker::start(&store, folder.path())?;
+        let (mut controllers, mut images, mut computes) = (Vec::new(), Vec::new(), Vec::new());
+        for n in 1..=plan.controllers {
+            controllers.push(net.host(&format!("ctl{n}"))?);
+            images.push(net.host(&format!("img{n}"))?);
+        }
+        for n in 1..=plan.computes {
+            computes.push(net.host(&format!("cmp{n}"))?);
+        }
+        let balancer = Balancer::start(&net.host("balancer")?, &controllers, &images, folder.path())?;
+        let client = Client::of(balancer.url.clone())?;
+        let mut me = Self { plan, processes: BTreeMap::new(), client, balancer, postgres, broker, net, folder };
+        for host in &controllers {
+            me.describe(host, &me.of_controller())?;
+            for (role, port) in CONTROL {
+                me.add(role, host, port);
+            }
+        }
+        for host in &images {
+            me.describe(host, &[("image", format!("store_dir = {:?}", me.shared("images")))])?;
+            me.add(IMAGE.0, host, IMAGE.1);
+        }
+        for host in &computes {
+            let own = [
+                ("compute", format!("fake_hosts = {}", me.plan.fake_hosts)),
+                ("compute", format!("fake_host_prefix = \"{}-\"", host.name)),
+            ];
+            me.describe(host, &own)?;
+            me.add(AGENT.0, host, AGENT.1);
+        }
+        me.launch_all().await?;
+        let password = std::fs::read_to_string(me.data("identity@ctl1").join("admin-password"))?;
+        crate::until(crate::SOON, async || Ok(me.client.login("admin", &password, "admin").await.is_ok()))
+            .await
+            .context("the balancer finds no identity")?;
+        me.client.become_admin(&password).await?;
+        Ok(me)
+    }
+
+    fn shared(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn of_controller(&self) -> [(&'static str, String); 3] {
+        [
+            ("cloud", format!("public_url = {:?}", self.balancer.url)),
+            ("database", format!("url = {:?}", self.postgres.url)),
+            ("identity", format!("keys_dir = {:?}", self.shared("keys"))),
+        ]
+    }
+
+    /// The file of one host. Only controllers know where the database is.
+    fn describe(&self, host: &net::Host, own: &[(&str, String)]) -> Result<()> {
+        let mut sections: BTreeMap<String, Vec<String>> = self.plan.config.clone();
+        let mut set = |section: &str, line: String| sections.entry(section.to_owned()).or_default().push(line);
+        set("bus", format!("url = {:?}", self.broker.url));
+        set("compute", format!("host = {:?}", host.name));
+        own.iter().for_each(|(section, line)| set(section, line.clone()));
+        let text: String =
+            sections.iter().map(|(section, lines)| format!("[{section}]\n{}\n", lines.join("\n"))).collect();
+        std::fs::write(self.file(&host.name), text).context("a host's configuration")
+    }
+
+    fn file(&self, host: &str) -> PathBuf {
+        self.folder.path().join(format!("{host}.toml"))
+    }
+
+    fn add(&mut self, role: &str, host: &net::Host, port: u16) {
+        let name = format!("{role}@{}", host.name);
+        let process = Process {
+            binary: self.plan.binary.clone(),
+            role: role.to_owned(),
+            host: host.clone(),
+            port,
+            config: self.file(&host.name),
+            data: self.folder.path().join(&name),
+            faults: String::new(),
+            child: None,
+        };
+        self.processes.insert(name, process);
+    }
+
+    /// The first identity makes the schema, the admin and the keys; the others start together.
+    async fn launch_all(&mut self) -> Result<()> {
+        self.process("identity@ctl1")?.start().await?;
+        let rest = self.processes.values_mut().filter(|p| !p.runs());
+        let mut starting = Vec::new();
+        for process in rest {
+            starting.push(process.spawn()?);
+        }
+        for ready in starting {
+            ready.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// How many processes of the cloud there are.
+    pub fn processes(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// By `ROLE@HOST`.
+    pub fn process(&mut self, name: &str) -> Result<&mut Process> {
+        let names: Vec<String> = self.processes.keys().cloned().collect();
+        self.processes.get_mut(name).with_context(|| format!("no process {name}; there are {names:?}"))
+    }
+
+    /// All names `ROLE@HOST`, of one role.
+    pub fn names(&self, role: &str) -> Vec<String> {
+        self.processes.keys().filter(|n| n.split('@').next() == Some(role)).cloned().collect()
+    }
+
+    /// The folder a process keeps its files in.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// For clients: their cloud is called `skyiron`.
+    pub fn clouds_yaml(&self) -> PathBuf {
+        self.data("identity@ctl1").join("clouds.yaml")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What every process has logged, the last lines of each.
+    pub fn logs(&self, lines: usize) -> String {
+        let mut text = String::new();
+        for (name, process) in &self.processes {
+            let log = process.log();
+            let all: Vec<&str> = log.lines().collect();
+            text += &format!("--- {name}\n{}\n", all[all.len().saturating_sub(lines)..].join("\n"));
+        }
+        text
+    }
+
+    /// Fails if a process is gone that should be there.
+    pub fn all_run(&mut self) -> Result<()> {
+        for (name, process) in &mut self.processes {
+            if process.has_ended()? {
+                bail!("{name} has ended: {}", process.log());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs(30));
+        }
+        // in this order: a clean end for PostgreSQL, then everything else in the namespaces, guests included
+        self.postgres.stop();
+        self.net.end_processes();
+        for process in self.processes.values_mut() {
+            process.reap();
+        }
+    }
+}
