@@ -93,3 +93,31 @@ async fn a_guest_outlives_kill_and_is_controllable_afterwards() -> Result<()> {
     assert_eq!(w.qemus(&id), Vec::<i32>::new());
     Ok(())
 }
+
+/// What an operator's `rm -rf` and `kill` do is shown, and nothing is made anew behind its user's back.
+#[tokio::test]
+async fn a_guest_removed_behind_our_back_is_shown_and_not_made_again() -> Result<()> {
+    let mut w = World::start(Setup::default()).await?;
+    let image = w.image("blank", "raw", "bare", vec![0; 1 << 20]).await?;
+    let id = w.server("gone", &image, json!({})).await?;
+    w.until_status(&id, "ACTIVE").await?;
+    let pid = *w.qemus(&id).first().expect("a process");
+    let files = w.data().join("instances").join(&id);
+    std::fs::remove_dir_all(&files)?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
+    let shown = w.until_status(&id, "SHUTOFF").await?;
+    assert_eq!(shown["OS-EXT-STS:power_state"], 0, "NOSTATE: {shown}");
+    assert!(w.log().contains("without having been asked"), "{}", w.log());
+    w.restart("").await?;
+    assert_eq!(w.until_status(&id, "SHUTOFF").await?["OS-EXT-STS:power_state"], 0);
+    // asked to start, its host says why it cannot
+    assert!(w.action(&id, json!({"os-start": null})).await?.status.is_success());
+    until(BOOT, async || Ok(w.show(&id).await?["OS-EXT-STS:task_state"].is_null())).await?;
+    let shown = w.show(&id).await?;
+    assert_eq!((shown["status"].as_str(), w.qemus(&id).len(), files.exists()), (Some("SHUTOFF"), 0, false), "{shown}");
+    let actions = w.get(&format!("/compute/v2.1/servers/{id}/os-instance-actions")).await?;
+    let start = actions["instanceActions"].as_array().and_then(|a| a.iter().find(|a| a["action"] == "start")).cloned();
+    assert_eq!(start.expect("a start")["message"], "Error");
+    assert!(w.call(Method::DELETE, &format!("/compute/v2.1/servers/{id}"), None).await?.status.is_success());
+    w.until_gone(&id).await
+}

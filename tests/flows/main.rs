@@ -1,6 +1,8 @@
 //! What users do, through the whole binary.
 
 mod api;
+mod backup;
+mod doctor;
 mod full_disk;
 mod guests;
 mod lifecycle;

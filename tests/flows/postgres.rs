@@ -9,9 +9,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Of a server on which databases may be made; `./test` starts one.
-const SERVER: &str = "SKYIRON_TEST_POSTGRES";
+pub(crate) const SERVER: &str = "SKYIRON_TEST_POSTGRES";
 
-fn sql(server: &str, statement: &str) -> Result<()> {
+pub(crate) fn sql(server: &str, statement: &str) -> Result<()> {
     let done = Command::new("psql").args([server, "-q", "-c", statement]).output()?;
     if !done.status.success() {
         bail!("psql: {}", String::from_utf8_lossy(&done.stderr));

@@ -59,6 +59,11 @@ pub fn binary() -> PathBuf {
 
 impl World {
     pub async fn start(setup: Setup) -> Result<Self> {
+        Self::start_on(setup, |_| Ok(())).await
+    }
+
+    /// `prepare` is given the empty data folder.
+    pub async fn start_on(setup: Setup, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("skyiron-test-").tempdir()?;
         // guests run as another user and must reach their files
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
@@ -67,6 +72,7 @@ impl World {
         for (name, text) in &world.setup.files {
             std::fs::write(world.data().join(name), text)?;
         }
+        prepare(&world.data())?;
         world.launch().await?;
         Ok(world)
     }

@@ -1,11 +1,13 @@
 //! The assembly: which parts this process runs, and what stands behind each trait through which they meet.
 
 mod compute;
+mod doctor;
 mod identity;
 mod image;
 mod ready;
 mod roles;
 
+pub(crate) use image::open_store;
 pub(crate) use roles::{Role, Roles};
 
 use crate::config::{Config, Database};
@@ -60,7 +62,7 @@ impl Ground {
     }
     /// A folder in the data folder, unless the configuration names another.
     fn dir(&self, configured: &str, name: &str) -> PathBuf {
-        if configured.is_empty() { self.data.sub(name) } else { PathBuf::from(configured) }
+        self.data.folder(configured, name)
     }
     /// Whether the bus reaches other processes.
     fn is_one_of_many(&self) -> bool {
@@ -167,6 +169,7 @@ async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Resul
     }
     let images = image::start(g, auth.clone(), address, &mut a)?;
     compute::start(g, auth, images, &mut a).await?;
+    doctor::start(g, &mut a)?;
     Ok(a)
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub identity: Identity,
     pub image: Image,
     pub compute: Compute,
+    pub doctor: Doctor,
     pub log: Log,
 }
 
@@ -138,6 +139,13 @@ pub(crate) enum Accelerator {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(crate) struct Doctor {
+    pub interval_secs: u64,
+    pub repair: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
     pub filter: String,
     pub format: LogFormat,
@@ -215,6 +223,11 @@ impl Default for Compute {
             recover_most_hosts: 1,
             policy_file: String::new(),
         }
+    }
+}
+impl Default for Doctor {
+    fn default() -> Self {
+        Self { interval_secs: 300, repair: false }
     }
 }
 impl Default for Log {
@@ -313,6 +326,8 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.fence_timeout_secs", "How long that command may take."),
     ("compute.recover_most_hosts", "Hosts recovered at once. None is, if more than half of them are silent."),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
+    ("doctor.interval_secs", "From one of the doctor's checks to the next, about. 0: it does not look by itself."),
+    ("doctor.repair", "Mend what it finds, where that is safe. Otherwise it only tells, by log and metric."),
     ("log.filter", "info, debug, or by role: info,compute_agent=debug. RUST_LOG wins over it."),
     ("log.format", "text or json."),
 ];

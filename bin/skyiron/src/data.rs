@@ -48,6 +48,32 @@ impl DataDir {
             .map_err(|(_, _)| anyhow::anyhow!("another skyiron runs on the data folder {}", self.path.display()))
     }
 
+    /// As [`Self::lock`], and refuses a folder that has anything in it already.
+    pub(crate) fn lock_empty(&self) -> Result<nix::fcntl::Flock<fs::File>> {
+        let is_empty = || -> std::io::Result<bool> { Ok(fs::read_dir(&self.path)?.next().is_none()) };
+        if !is_empty().with_context(|| self.path.display().to_string())? {
+            anyhow::bail!("{} is not empty: a backup is restored to a place of its own", self.path.display());
+        }
+        self.lock()
+    }
+
+    /// Removes everything in the folder but its lock.
+    pub(crate) fn clear(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            match entry.file_type()? {
+                _ if entry.file_name() == "lock" => {}
+                kind if kind.is_dir() => fs::remove_dir_all(entry.path())?,
+                _ => fs::remove_file(entry.path())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder in it, unless the configuration names another.
+    pub(crate) fn folder(&self, configured: &str, name: &str) -> PathBuf {
+        if configured.is_empty() { self.sub(name) } else { PathBuf::from(configured) }
+    }
     pub(crate) fn sub(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

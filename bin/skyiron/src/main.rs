@@ -29,6 +29,12 @@ enum Command {
     Openrc(commands::openrc::Options),
     /// Says whether the cloud answers, and what is in it.
     Status(commands::status::Options),
+    /// Looks whether everything that must hold in the cloud holds, and mends what can be mended.
+    Doctor(commands::doctor::Options),
+    /// Writes the running cloud, as of one moment, into one file.
+    Backup(commands::backup::Options),
+    /// Makes a cloud of a backup.
+    Restore(commands::restore::Options),
     /// The tiny guest image.
     #[command(subcommand)]
     Guest(commands::guest::Command),
@@ -50,6 +56,9 @@ fn main() -> ExitCode {
         Command::Demo(o) => commands::demo::run(o),
         Command::Openrc(o) => commands::openrc::run(&o),
         Command::Status(o) => commands::status::run(&o),
+        Command::Doctor(o) => return commands::doctor::run(&o),
+        Command::Backup(o) => commands::backup::run(&o),
+        Command::Restore(o) => commands::restore::run(&o),
         Command::Guest(c) => commands::guest::run(c),
         Command::Config(c) => commands::config::run(&c),
         Command::Db(c) => commands::db::run(c),

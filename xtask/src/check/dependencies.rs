@@ -59,6 +59,12 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         crates: &["*"],
+        except: &["skyiron", "tests", "xtask"],
+        never: &["doctor", "backup"],
+        why: "the doctor sees every table: who asked it would have found a way around all other walls",
+    },
+    Boundary {
+        crates: &["*"],
         except: &["tests", "xtask"],
         never: &["skyiron"],
         why: "the binary puts the roles together; nothing is built on it",
@@ -75,8 +81,9 @@ struct Exclusive {
 const EXCLUSIVES: &[Exclusive] = &[
     Exclusive {
         package: "sqlx",
-        only: &["platform-db", "platform-engine", "identity", "placement", "compute-store", "image-registry"],
-        why: "SQL stands in the stores, which run on both databases through platform-db; everyone else asks a store",
+        only: &["platform-db", "platform-engine", "identity", "placement", "compute-store", "image-registry", "doctor"],
+        why: "SQL stands in the stores, which run on both databases through platform-db; everyone else asks a store \
+              (the doctor compares what the stores wrote, past all of them)",
     },
     Exclusive {
         package: "async-nats",

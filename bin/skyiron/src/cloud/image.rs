@@ -1,6 +1,7 @@
 //! The image service's assembly: its API and its registry, each here or elsewhere.
 
 use super::{Assembly, Ground, Role, with_policy};
+use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
 use image_api::{BusImages, BusRegistry, Glance, ImageApi, LocalImages, Tickets};
 use image_backends::FileBackend;
@@ -11,6 +12,12 @@ use std::sync::Arc;
 
 /// Bytes of the store's file system that uploads leave free.
 const RESERVE: u64 = 64 << 20;
+
+/// Where image data is: a folder in the data folder, unless the configuration names another.
+pub(crate) fn open_store(configured: &str, data: &DataDir) -> Result<FileBackend> {
+    let store = data.folder(configured, "images");
+    FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))
+}
 
 /// Starts what this process is to run of it. Gives what compute reads images through.
 pub(crate) fn start(
@@ -53,8 +60,7 @@ pub(crate) fn start(
 
 fn glance(g: &Ground, registry: Arc<dyn Registry>) -> Result<Glance> {
     let config = &g.config.image;
-    let store = g.dir(&config.store_dir, "images");
-    let backend = FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))?;
+    let backend = open_store(&config.store_dir, &g.data)?;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &config.policy_file)?;
     Ok(Glance::new(ImageApi {
         registry,

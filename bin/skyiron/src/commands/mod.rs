@@ -1,10 +1,13 @@
 //! The operator's commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod config;
 pub(crate) mod db;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod guest;
 pub(crate) mod openrc;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod up;

@@ -87,6 +87,17 @@ impl Builder {
         self.instances_dir.join(id.to_string())
     }
 
+    /// A disk that every guest built here has, and this one has not any more. What cannot be looked at counts as there.
+    pub(crate) async fn missing_disk(&self, id: InstanceId) -> Option<PathBuf> {
+        for name in ["disk", "base"] {
+            let path = self.dir(id).join(name);
+            if let Ok(false) = tokio::fs::try_exists(&path).await {
+                return Some(path);
+            }
+        }
+        None
+    }
+
     /// Nothing there is fine.
     pub(crate) async fn remove_files(&self, id: InstanceId) -> io::Result<()> {
         let (dir, parent) = (self.dir(id), self.instances_dir.clone());

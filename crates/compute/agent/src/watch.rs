@@ -1,8 +1,9 @@
 //! What changes by itself: guests that power off or crash, hosts that get more memory.
 
 use crate::agent::Agent;
+use crate::slots::Key;
 use base::{HostName, InstanceId};
-use compute_model::assignment::Register;
+use compute_model::assignment::{Outcome, Register, Report, Reported, subject};
 use compute_model::driver::HostFacts;
 use compute_model::states::PowerState;
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,8 @@ pub(crate) struct Seen {
     facts: HashMap<HostName, HostFacts>,
     /// Warned about already.
     unknown: HashSet<(usize, InstanceId)>,
+    /// Told of already: a disk of theirs is missing.
+    damaged: HashSet<(usize, InstanceId)>,
 }
 
 pub(crate) type SeenLock = Mutex<Seen>;
@@ -76,6 +79,9 @@ impl Agent {
             let mut found: HashMap<InstanceId, PowerState> = guests.into_iter().map(|g| (g.id, g.power)).collect();
             for (id, told) in told.remove(&number).unwrap_or_default() {
                 let power = found.remove(&id).unwrap_or_default();
+                if host.disks && power != PowerState::NoState && told == Some(power) {
+                    self.look_at_disks((number, id), power).await;
+                }
                 if told.is_some_and(|t| t != power)
                     && let Some(offered) = self.slots.look((number, id))
                 {
@@ -90,6 +96,31 @@ impl Agent {
             }
             // a thousand hosts in one sweep must not hold up the others' work
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Tells once of a guest whose disk somebody has deleted. It is left as it is: one that runs has its files open and
+    /// loses nothing before it stops.
+    async fn look_at_disks(&self, key: Key, power: PowerState) {
+        let Some(path) = self.builder.missing_disk(key.1).await else {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).damaged.remove(&key);
+            return;
+        };
+        // a removal that has begun since takes the disks first
+        if !self.slots.told().contains(&(key, Some(power)))
+            || !self.seen.lock().unwrap_or_else(PoisonError::into_inner).damaged.insert(key)
+        {
+            return;
+        }
+        let (host, id) = (&self.hosts[key.0], key.1);
+        let message = format!("its disk {} is gone; nobody asked for that", path.display());
+        tracing::error!(host = %host.name, instance = %id, path = %path.display(), "guest {id}: {message}");
+        metrics::counter!("skyiron_agent_damaged_guests_total").increment(1);
+        let outcome = Outcome::Failed { message, worth_retrying_elsewhere: false, power };
+        let report = Report { host: host.name.clone(), instance: id, generation: None, outcome };
+        if let Err(error) = self.call::<_, Reported>(subject::REPORT, &report).await {
+            tracing::warn!(%error, "the damaged guest could not be told of: at the next look");
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).damaged.remove(&key);
         }
     }
 

@@ -13,8 +13,12 @@ use platform_engine::{StepError, WAKE, record};
 impl Conductor {
     pub(crate) async fn report(self: std::sync::Arc<Self>, r: Report) -> Result<Reported, StepError> {
         let accepted = match (r.generation, &r.outcome) {
-            (None, Outcome::Done { power } | Outcome::Failed { power, .. }) => {
-                self.unasked(&r, *power).await?;
+            (None, Outcome::Done { power }) => {
+                self.unasked(&r, *power, None).await?;
+                true
+            }
+            (None, Outcome::Failed { power, message, .. }) => {
+                self.unasked(&r, *power, Some(message)).await?;
                 true
             }
             (None, Outcome::Progress { .. }) => true,
@@ -24,10 +28,19 @@ impl Conductor {
         Ok(Reported { accepted })
     }
 
-    /// A guest changed its power without being asked.
-    async fn unasked(&self, r: &Report, power: PowerState) -> Result<(), DbError> {
+    /// A guest changed its power, or was harmed, without being asked.
+    async fn unasked(&self, r: &Report, power: PowerState, harm: Option<&str>) -> Result<(), DbError> {
         let mut tx = self.store.db().begin().await?;
-        noticed(&mut tx, r.instance, r.host.as_str(), power, self.now()).await?;
+        let (id, host) = (r.instance, r.host.as_str());
+        if let Some(harm) = harm
+            && instance_get(&mut tx, id)
+                .await?
+                .is_some_and(|i| i.deleted_at.is_none() && i.host.as_deref() == Some(host))
+        {
+            record(&mut tx, &id.to_string(), None, self.now(), "guest.damaged", &format!("on {host}: {harm}")).await?;
+            tracing::error!(instance = %id, host, harm, "server {id} on {host}: {harm}");
+        }
+        noticed(&mut tx, id, host, power, self.now()).await?;
         tx.commit().await
     }
 

@@ -15,6 +15,9 @@ pub const EVACUATE: &str = "compute.evacuate";
 /// Makes sure that a silent host is off, and evacuates its servers. Its subject is the host.
 pub const RECOVER: &str = "compute.recover_host";
 
+/// Every kind there is: the conductor has a flow for each.
+pub const ALL: &[&str] = &[BUILD, DELETE, POWER, EVACUATE, RECOVER];
+
 /// First step of each kind.
 pub mod first {
     pub const BUILD: &str = "schedule";

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
-use image_model::{Backend, BackendError, ByteStream, Writer};
+use image_model::{Backend, BackendError, ByteStream, Stored, Writer};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,6 +71,22 @@ impl Backend for MemoryBackend {
             Some(range) => cut(chunks, range),
         };
         Ok(Box::pin(stream::iter(chunks.into_iter().map(Ok))))
+    }
+
+    async fn size(&self, location: &str) -> Result<u64, BackendError> {
+        let key = key_of(location)?;
+        let size = self.with(|images| images.get(key).map(|chunks| chunks.iter().map(Bytes::len).sum::<usize>()));
+        size.map(|n| n as u64).ok_or_else(|| BackendError::NotFound(location.to_owned()))
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>, BackendError> {
+        let stored = |(key, chunks): (&String, &Vec<Bytes>)| Stored {
+            location: self.location(key),
+            size: chunks.iter().map(|c| c.len() as u64).sum(),
+            // memory does not say: as old as can be
+            modified: base::Timestamp::default(),
+        };
+        Ok(self.with(|images| images.iter().map(stored).collect()))
     }
 
     async fn delete(&self, location: &str) -> Result<(), BackendError> {

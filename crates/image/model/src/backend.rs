@@ -1,6 +1,7 @@
 //! Where image data is kept.
 
 use async_trait::async_trait;
+use base::{ImageId, Timestamp};
 use bytes::Bytes;
 use futures_util::Stream;
 use std::ops::Range;
@@ -25,11 +26,32 @@ pub trait Backend: Send + Sync {
     /// The bytes of `range` (all of them: `None`), read as they are asked for.
     async fn open(&self, location: &str, range: Option<Range<u64>>) -> Result<ByteStream, BackendError>;
 
+    /// Bytes at a location; [`BackendError::NotFound`] if there is nothing.
+    async fn size(&self, location: &str) -> Result<u64, BackendError>;
+
+    /// All data that is complete, in no order.
+    async fn list(&self) -> Result<Vec<Stored>, BackendError>;
+
     /// Deleting what is not there succeeds.
     async fn delete(&self, location: &str) -> Result<(), BackendError>;
 
     /// Removes what writers whose process is gone have left. Returns how many there were.
     async fn sweep(&self) -> Result<usize, BackendError>;
+}
+
+/// Data that a store has, whoever it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub location: String,
+    pub size: u64,
+    /// When it was written.
+    pub modified: Timestamp,
+}
+
+/// Under what name an upload's data is stored. Each attempt has its own, so that a late one can never write over, or
+/// delete, what a later one has stored.
+pub fn data_key(image: ImageId, upload: &str) -> String {
+    format!("{image}.{upload}")
 }
 
 /// Data being written. Dropped before [`Writer::commit`], it leaves nothing behind.

@@ -23,7 +23,7 @@ mod words;
 
 pub use access::{Viewer, sees};
 pub use attributes::{READ_ONLY_ON_CREATE, is_reserved};
-pub use backend::{Backend, BackendError, ByteStream, Writer};
+pub use backend::{Backend, BackendError, ByteStream, Stored, Writer, data_key};
 pub use create::new_image;
 pub use list::{Column, Direction, Filter, ListQuery, NumberColumn, SortKey, TextColumn, TimeColumn, TimeOp, Wanted};
 pub use metadef::{Item, ItemKind, Namespace, NamespaceQuery, NamespaceSort, NamespaceVisibility, ResourceType};

@@ -139,7 +139,8 @@ pub struct Content {
 }
 
 impl Content {
-    fn add(&mut self, row: &[Value]) {
+    /// One more row, values in the order of its table's columns.
+    pub fn add(&mut self, row: &[Value]) {
         let mut digest = Sha256::new();
         for value in row {
             match value {
@@ -158,17 +159,22 @@ impl Content {
             *lane = lane.wrapping_add(bytes.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
         }
     }
+
+    /// The hash, as it is written into a file.
+    pub fn hash_text(&self) -> String {
+        self.hash.iter().map(|lane| format!("{lane:016x}")).collect()
+    }
 }
+
+/// Makes a transaction of PostgreSQL one that sees one state of everything, and may take its time.
+pub(crate) const ONE_STATE: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// A transaction that sees one state of everything, and may take its time.
 async fn snapshot(db: &Db) -> Result<Tx, DbError> {
     let mut tx = db.begin().await?;
     if tx.dialect() == Dialect::Postgres {
-        tx.execute_script(
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-             SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
-        )
-        .await?;
+        tx.execute_script(ONE_STATE).await?;
     }
     Ok(tx)
 }
@@ -186,7 +192,7 @@ fn alike(source: &[Table], target: &[Table]) -> Result<(), DbError> {
 }
 
 /// Rows that refer to rows of their own table come in any order: such references are looked at in the end.
-async fn defer_own_references(tx: &mut Tx, deferred: bool) -> Result<(), DbError> {
+pub(crate) async fn defer_own_references(tx: &mut Tx, deferred: bool) -> Result<(), DbError> {
     if tx.dialect() == Dialect::Sqlite {
         let pragma = if deferred { "PRAGMA defer_foreign_keys = ON" } else { "PRAGMA defer_foreign_keys = OFF" };
         tx.execute_script(pragma).await?;
@@ -245,14 +251,19 @@ async fn copy_table(
     let mut content = Content::default();
     each_batch(source, table, async |batch| {
         batch.iter().for_each(|row| content.add(row));
-        for some in batch.chunks((MOST_VALUES / table.columns.len()).max(1)) {
-            insert(target, table, some).await?;
-        }
+        insert_all(target, table, &batch).await?;
         rows_done(content.rows);
         Ok(())
     })
     .await?;
     Ok(content)
+}
+
+pub(crate) async fn insert_all(target: &mut Tx, table: &Table, rows: &[Vec<Value>]) -> Result<(), DbError> {
+    for some in rows.chunks((MOST_VALUES / table.columns.len()).max(1)) {
+        insert(target, table, some).await?;
+    }
+    Ok(())
 }
 
 async fn insert(target: &mut Tx, table: &Table, rows: &[Vec<Value>]) -> Result<(), DbError> {

@@ -21,7 +21,9 @@ mod group;
 mod migrate;
 mod postgres;
 mod settings;
+mod snapshot;
 mod tables;
+pub mod transfer;
 mod tx;
 mod upgrade;
 mod value;
@@ -34,6 +36,7 @@ pub use copy::{Content, CopiedTable, Progress, contents, copy, dump};
 pub use error::{DbError, Unavailable};
 pub use migrate::{Change, Contracts, Migrated, Migration, Schema, migrations};
 pub use settings::Settings;
+pub use snapshot::Snapshot;
 pub use sqlx::FromRow;
 pub use tx::Tx;
 pub use value::Value;
@@ -185,6 +188,11 @@ impl Db {
     /// having while the machine lives: leases, heartbeats. Never for an answered write.
     pub async fn begin_relaxed(&self) -> Result<Tx, DbError> {
         Tx::begin(self, Durability::ProcessDeath).await
+    }
+
+    /// The database as it is now, to be read at leisure while others write.
+    pub async fn snapshot(&self) -> Result<Snapshot, DbError> {
+        Snapshot::take(self).await
     }
 
     pub async fn fetch_all<T: Record>(&self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<T>, DbError> {

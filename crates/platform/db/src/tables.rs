@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const RECORD: &str = "schema_migrations";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Type {
+pub enum Type {
     Int,
     Text,
     Bool,
@@ -15,10 +15,10 @@ pub(crate) enum Type {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Table {
-    pub(crate) name: String,
+pub struct Table {
+    pub name: String,
     /// By name.
-    pub(crate) columns: Vec<(String, Type)>,
+    pub columns: Vec<(String, Type)>,
 }
 
 impl Table {
@@ -34,7 +34,18 @@ pub(crate) fn quoted(name: &str) -> String {
 
 /// All tables, those that are referred to before those that refer to them.
 pub(crate) async fn tables(tx: &mut Tx) -> Result<Vec<Table>, DbError> {
-    let columns = match tx.dialect() {
+    let columns = tx.fetch_all(columns(tx.dialect()), args![]).await?;
+    let references: Vec<Reference> = tx.fetch_all(references(tx.dialect()), args![]).await?;
+    assemble(columns, &references)
+}
+
+/// Table, column, and what it is declared as.
+pub(crate) type Declared = (String, String, String);
+/// Who, to whom.
+pub(crate) type Reference = (String, String);
+
+pub(crate) fn columns(dialect: Dialect) -> &'static str {
+    match dialect {
         Dialect::Sqlite => {
             "SELECT m.name, c.name, c.type FROM sqlite_schema m JOIN pragma_table_info(m.name) c
              WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
@@ -44,14 +55,11 @@ pub(crate) async fn tables(tx: &mut Tx) -> Result<Vec<Table>, DbError> {
              FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
              WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
         }
-    };
-    let mut found: BTreeMap<String, Vec<(String, Type)>> = BTreeMap::new();
-    let columns: Vec<(String, String, String)> = tx.fetch_all(columns, args![]).await?;
-    for (table, column, declared) in columns.into_iter().filter(|(table, ..)| table != RECORD) {
-        let kind = type_of(&declared).ok_or_else(|| DbError::Copy(format!("{table}.{column} is a {declared}")))?;
-        found.entry(table).or_default().push((column, kind));
     }
-    let references = match tx.dialect() {
+}
+
+pub(crate) fn references(dialect: Dialect) -> &'static str {
+    match dialect {
         Dialect::Sqlite => {
             "SELECT DISTINCT m.name, f.\"table\" FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f
              WHERE m.type = 'table'"
@@ -61,9 +69,16 @@ pub(crate) async fn tables(tx: &mut Tx) -> Result<Vec<Table>, DbError> {
              JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid
              WHERE k.contype = 'f' AND c.relnamespace = CAST(current_schema() AS regnamespace)"
         }
-    };
-    let references: Vec<(String, String)> = tx.fetch_all(references, args![]).await?;
-    let order = in_order(found.keys().cloned().collect(), &references)?;
+    }
+}
+
+pub(crate) fn assemble(columns: Vec<Declared>, references: &[Reference]) -> Result<Vec<Table>, DbError> {
+    let mut found: BTreeMap<String, Vec<(String, Type)>> = BTreeMap::new();
+    for (table, column, declared) in columns.into_iter().filter(|(table, ..)| table != RECORD) {
+        let kind = type_of(&declared).ok_or_else(|| DbError::Copy(format!("{table}.{column} is a {declared}")))?;
+        found.entry(table).or_default().push((column, kind));
+    }
+    let order = in_order(found.keys().cloned().collect(), references)?;
     let mut table = |name: String| {
         let mut columns = found.remove(&name).unwrap_or_default();
         columns.sort_by(|a, b| a.0.cmp(&b.0));

@@ -115,6 +115,14 @@ impl Tx {
         }
     }
 
+    /// The connection itself, where it is PostgreSQL's.
+    pub(crate) fn postgres(&mut self) -> Result<&mut sqlx::postgres::PgConnection, DbError> {
+        match &mut self.inner {
+            Kind::Sqlite(_) => Err(DbError::Copy("this is no transaction of PostgreSQL".into())),
+            Kind::Postgres(t) => Ok(t.connection()?),
+        }
+    }
+
     /// All rows of a statement whose columns are of those types, `batch` at a time.
     pub(crate) async fn each_batch(
         &mut self,

@@ -96,6 +96,14 @@ pub(crate) fn pg_query(sql: SqlStr, args: &[Value]) -> Query<'_, Postgres, PgArg
     bind!(sqlx::query(sql), args, Option::as_deref)
 }
 
+/// For a stream, which outlives who asks and is asked once.
+pub(crate) fn pg_stream_as<T: Record>(
+    sql: impl SqlSafeStr,
+    args: Vec<Value>,
+) -> QueryAs<'static, Postgres, T, PgArguments> {
+    bind!(sqlx::query_as(sql), args, |v| v)
+}
+
 /// A row whose columns are of those types.
 pub(crate) fn values<'r, R>(row: &'r R, types: &[Type]) -> Result<Vec<Value>, sqlx::Error>
 where

@@ -117,6 +117,30 @@ async fn guests_without_a_process_are_remembered_for_the_driver() {
     agent.stop().await;
 }
 
+/// Told once, and neither the guest nor the disk is touched.
+#[tokio::test]
+async fn a_disk_deleted_behind_our_back_is_told() {
+    let world = World::new(true);
+    let vm = server_of(&world.images.put(DiskFormat::Raw, &[1; 4096], &[]));
+    let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(20));
+    let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.outcome(vm.id, spawn).await;
+    let looked = world.hypervisor.looks();
+    world.conductor.until("a few looks", |_| (world.hypervisor.looks() > looked + 2).then_some(())).await;
+    let unasked = |r: &&Report| r.generation.is_none();
+    assert_eq!(world.conductor.seen().reports.iter().filter(unasked).count(), 0, "all is well");
+    let disk = world.guest_file(vm.id, "disk");
+    std::fs::remove_file(&disk).unwrap();
+    let told = world.conductor.until("the damage", |seen| seen.reports.iter().find(unasked).cloned()).await;
+    let Outcome::Failed { message, power: PowerState::Running, .. } = told.outcome else { panic!("{told:?}") };
+    assert!(message.contains(disk.to_str().unwrap()), "{message}");
+    let looked = world.hypervisor.looks();
+    world.conductor.until("a few looks", |_| (world.hypervisor.looks() > looked + 2).then_some(())).await;
+    assert_eq!(world.conductor.seen().reports.iter().filter(unasked).count(), 1, "once");
+    assert!(!disk.exists() && world.hypervisor.power_of(vm.id) == PowerState::Running);
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn a_guest_lost_while_it_runs_is_found_missing() {
     let world = World::new(true);

@@ -58,3 +58,22 @@ async fn nobody_is_believed_about_a_server_that_is_not_there() {
     })
     .await;
 }
+
+/// The guest runs on, so the server stays as it is; what happened to it is kept where it is looked for.
+#[tokio::test]
+async fn harm_done_to_a_guest_is_kept_in_its_history() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let (a, b) = (w.host("a").await, w.host("b").await);
+        let id = active(&w, &a).await;
+        let harm = failed("its disk is gone", false, PowerState::Running);
+        assert!(b.report(id, None, harm.clone()).await);
+        assert_eq!(w.count("SELECT COUNT(*) FROM events WHERE what = 'guest.damaged'").await, 0, "not its host");
+        assert!(a.report(id, None, harm).await);
+        let sql = "SELECT subject, detail FROM events WHERE what = 'guest.damaged'";
+        let (subject, detail): (String, String) = db.fetch_one(sql, platform_db::args![]).await.unwrap();
+        assert_eq!((subject, detail.as_str()), (id.to_string(), "on a: its disk is gone"));
+        assert_eq!(w.settled(id, "active").await.power_state, PowerState::Running as i64);
+    })
+    .await;
+}

@@ -10,10 +10,4 @@ pub(crate) mod range;
 mod store;
 pub(crate) mod upload;
 
-use base::ImageId;
-
-/// Under what name an upload's data is stored. Each attempt has its own, so that a late one can never write over, or
-/// delete, what a later one has stored.
-pub(crate) fn key(image: ImageId, upload: &str) -> String {
-    format!("{image}.{upload}")
-}
+pub(crate) use image_model::data_key as key;

@@ -4,12 +4,13 @@
 //! whole. The writer holds a lock on its partial file, which the kernel drops with the process: a partial file that
 //! nobody has locked is rubbish, on any host, and [`sweep`] removes it.
 
+mod list;
 mod read;
 mod sweep;
 mod write;
 
 use async_trait::async_trait;
-use image_model::{Backend, BackendError, ByteStream, Writer};
+use image_model::{Backend, BackendError, ByteStream, Stored, Writer};
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::io;
@@ -129,6 +130,22 @@ impl Backend for FileBackend {
         let (folder, location) = (self.0.clone(), location.to_owned());
         let reader = blocking(move || read::Reader::open(&folder, &location, range)).await?;
         Ok(reader.into_stream())
+    }
+
+    async fn size(&self, location: &str) -> Result<u64, BackendError> {
+        let path = self.0.at(location)?;
+        let location = location.to_owned();
+        blocking(move || match fs::metadata(&path) {
+            Ok(found) => Ok(found.len()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BackendError::NotFound(location)),
+            Err(e) => Err(failed("look at", &path, e)),
+        })
+        .await
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>, BackendError> {
+        let folder = self.0.clone();
+        blocking(move || list::list(&folder)).await
     }
 
     async fn delete(&self, location: &str) -> Result<(), BackendError> {

@@ -1,0 +1,109 @@
+//! `skyiron restore`: a cloud from a backup, in a folder of its own. It is there when everything that must hold holds.
+
+use super::doctor::tell;
+use super::guest::{progress, say};
+use super::up::runtime;
+use crate::cloud::open_store;
+use crate::data::DataDir;
+use anyhow::{Context, Result, bail};
+use backup::{Manifest, Restored};
+use base::time::ManualClock;
+use doctor::{Doctor, Report, Settings};
+use image_model::Backend;
+use platform_db::Db;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The backup.
+    #[arg(long)]
+    input: PathBuf,
+    /// The data folder to make: not there yet, or empty.
+    #[arg(long)]
+    data: PathBuf,
+    /// An empty database, postgresql://…; the configuration must name it, too. Without it: SQLite in the data folder.
+    #[arg(long)]
+    database_url: Option<String>,
+}
+
+pub(crate) fn run(o: &Options) -> Result<()> {
+    let left = runtime()?.block_on(restore(o))?;
+    if left > 0 {
+        bail!("{left} findings are left: look at them before you start the cloud (skyiron doctor)");
+    }
+    Ok(())
+}
+
+async fn restore(o: &Options) -> Result<usize> {
+    let data = DataDir::open(&o.data)?;
+    let _lock = data.lock_empty()?;
+    let bar = progress(0);
+    let restored = fill(o, &data, &mut |step| {
+        bar.inc_length(1);
+        bar.inc(1);
+        say(&bar, &format!("restore: {step}"));
+    })
+    .await;
+    bar.finish_and_clear();
+    let (restored, reports) = match restored {
+        Ok(done) => done,
+        Err(e) => {
+            data.clear().context("what was restored so far cannot be removed")?;
+            return Err(match &o.database_url {
+                Some(_) => e.context("the database may hold a part of the backup: make a new one"),
+                None => e,
+            });
+        }
+    };
+    println!("{}", data.path.display());
+    reports.iter().for_each(tell);
+    summary(&restored);
+    Ok(reports.iter().map(Report::left).sum())
+}
+
+/// SQLite's file gets its name when everything is in it: a restore that was killed leaves nothing that looks like a cloud.
+async fn fill(o: &Options, data: &DataDir, step: &mut dyn FnMut(&str)) -> Result<(Restored, Vec<Report>)> {
+    let partial = data.sub("restoring.db");
+    let url = o.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", partial.display()));
+    let db = Db::open(&url).await.context("the database cannot be opened")?;
+    let restored = backup::restore(&o.input, &db, &data.path, step).await;
+    let reports = match &restored {
+        Ok(restored) => examine(&db, data, &restored.manifest, step).await,
+        Err(_) => Ok(Vec::new()),
+    };
+    db.close().await;
+    let done = (restored?, reports?);
+    if o.database_url.is_none() {
+        std::fs::rename(&partial, data.sub("skyiron.db")).context("the restored database")?;
+    }
+    Ok(done)
+}
+
+/// Everything that must hold, held against the moment of the backup: what is late only because it lay in a drawer is
+/// taken up at the next start.
+async fn examine(db: &Db, data: &DataDir, manifest: &Manifest, step: &mut dyn FnMut(&str)) -> Result<Vec<Report>> {
+    let images = open_store("", data)?;
+    let images = manifest.images.then(|| Arc::new(images) as Arc<dyn Backend>);
+    let settings = Settings { deep: true, pause: Duration::ZERO, read_rate: u64::MAX, ..Settings::default() };
+    let doctor = Doctor::new(db.clone(), images, ManualClock::starting_at(manifest.taken_at), settings);
+    let mut reports = Vec::new();
+    for check in Doctor::checks(&[])? {
+        step(&format!("doctor: {}", check.name()));
+        reports.push(doctor.examine(&*check).await.with_context(|| check.name())?);
+    }
+    Ok(reports)
+}
+
+fn summary(restored: &Restored) {
+    let rows: u64 = restored.manifest.tables.values().map(|t| t.rows).sum();
+    eprintln!(
+        "{rows} rows as of {}, written by skyiron {}",
+        restored.manifest.taken_at.seconds_z(),
+        restored.manifest.skyiron
+    );
+    if !restored.manifest.images {
+        eprintln!("image data was not in it: put the files into images/ of the data folder");
+    }
+}
