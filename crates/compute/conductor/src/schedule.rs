@@ -74,7 +74,7 @@ impl Conductor {
         request.ignore_hosts = &ignore;
         request.destination = destination.as_ref();
         request.destination_node = server.requested_node.as_deref();
-        let picked = pick(&request, &states, reasons, config, &mut rand::rng());
+        let picked = pick(&request, &states, reasons, config, &mut base::entropy::rng());
         if picked.choices.is_empty() {
             return Ok(Err(NoHost {
                 message: picked.reasons.for_tenants(),
