@@ -1,6 +1,7 @@
 //! A transaction on either engine.
 
 use crate::group::Turn;
+use crate::simulation::{Moment, pause, statement};
 use crate::{Db, DbError, Durability, Engine, Record, Value, value};
 use sqlx::{Postgres, SqlSafeStr};
 
@@ -20,7 +21,10 @@ macro_rules! on {
     ($tx:expr, $sqlite:ident, $pg:ident, $sql:expr, $args:expr, $method:ident) => {{
         $tx.db.count_statement();
         match &mut $tx.inner {
-            Kind::Sqlite(turn) => value::$sqlite($sql, $args).$method(turn.connection()?).await.map_err(DbError::from),
+            Kind::Sqlite(turn) => {
+                pause(Moment::Write).await;
+                statement(value::$sqlite($sql, $args).$method(turn.connection()?)).await.map_err(DbError::from)
+            }
             Kind::Postgres(t) => value::$pg($sql, $args).$method(&mut **t).await.map_err(DbError::from),
         }
     }};
@@ -30,6 +34,11 @@ impl Tx {
     pub(crate) async fn begin(db: &Db, durability: Durability) -> Result<Self, DbError> {
         let inner = match &db.0.engine {
             Engine::Sqlite { writer, .. } => Kind::Sqlite(writer.turn(durability).await?),
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { writer, .. } => {
+                pause(Moment::Begin).await;
+                Kind::Sqlite(writer.turn(durability).await?)
+            }
             Engine::Postgres(pool) => {
                 let mut t = pool.begin().await?;
                 if durability == Durability::ProcessDeath {
@@ -45,7 +54,10 @@ impl Tx {
     pub async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<u64, DbError> {
         self.db.count_statement();
         match &mut self.inner {
-            Kind::Sqlite(turn) => Ok(value::sqlite_query(sql, args).execute(turn.connection()?).await?.rows_affected()),
+            Kind::Sqlite(turn) => {
+                pause(Moment::Write).await;
+                Ok(statement(value::sqlite_query(sql, args).execute(turn.connection()?)).await?.rows_affected())
+            }
             Kind::Postgres(t) => Ok(value::pg_query(sql, args).execute(&mut **t).await?.rows_affected()),
         }
     }
@@ -108,7 +120,7 @@ impl Tx {
     /// Several statements without parameters: migrations only.
     pub(crate) async fn execute_script(&mut self, sql: &'static str) -> Result<(), DbError> {
         match &mut self.inner {
-            Kind::Sqlite(turn) => sqlx::raw_sql(sql).execute(turn.connection()?).await.map(drop)?,
+            Kind::Sqlite(turn) => statement(sqlx::raw_sql(sql).execute(turn.connection()?)).await.map(drop)?,
             Kind::Postgres(t) => sqlx::raw_sql(sql).execute(&mut **t).await.map(drop)?,
         }
         Ok(())
