@@ -132,6 +132,7 @@ impl Agent {
 
 async fn unless_removed(task: &Task, work: impl Future<Output = Result<(), DriverError>>) -> Result<(), ActError> {
     tokio::select! {
+        biased;
         done = work => Ok(done?),
         () = task.removal.cancelled() => Err(ActError::Superseded),
     }

@@ -6,7 +6,7 @@ use crate::{act, slots::Offered};
 use base::{HostName, InstanceId};
 use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Report, subject};
 use compute_model::states::PowerState;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Hosts asked about at once: their assignments come in one message.
@@ -52,7 +52,7 @@ impl Agent {
             }
         }
         // `None`: the hypervisor did not say. The look that comes every minute then does the comparing.
-        let mut running: Option<HashMap<InstanceId, PowerState>> = match host.driver.guests().await {
+        let mut running: Option<BTreeMap<InstanceId, PowerState>> = match host.driver.guests().await {
             Ok(guests) => Some(guests.into_iter().map(|g| (g.id, g.power)).collect()),
             Err(error) => {
                 tracing::error!(host = %host.name, %error, "host {} does not tell its guests", host.name);

@@ -22,7 +22,7 @@ use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
 use platform_engine::{Flow, StepError};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -75,7 +75,7 @@ pub struct Conductor {
     pub(crate) settings: ConductorSettings,
     pub(crate) view: HostView,
     /// Hosts that have fetched since the last time this was written down.
-    seen: Mutex<HashSet<HostName>>,
+    seen: Mutex<BTreeSet<HostName>>,
     registered: watch::Sender<bool>,
     started: Timestamp,
 }
@@ -103,7 +103,7 @@ impl Conductor {
             clock,
             settings,
             view,
-            seen: Mutex::new(HashSet::new()),
+            seen: Mutex::new(BTreeSet::new()),
             registered: watch::Sender::new(false),
             started,
         })
@@ -147,8 +147,9 @@ impl Conductor {
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(SEEN_INTERVAL) => {}
+                biased;
                 _ = stop.wait_for(|s| *s) => return,
+                () = tokio::time::sleep(SEEN_INTERVAL) => {}
             }
             if let Err(error) = self.write_seen().await {
                 tracing::warn!(%error, "cannot write down which hosts live");
@@ -165,7 +166,7 @@ impl Conductor {
     async fn write_seen(&self) -> Result<(), platform_db::DbError> {
         let hosts: Vec<HostName> = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.drain().collect()
+            std::mem::take(&mut *seen).into_iter().collect()
         };
         let written = self.write_seen_now(&hosts).await;
         if written.is_err() {
