@@ -5,7 +5,8 @@
 //! schedule ──claimed──▶ await_host ──report: done──▶ (active)
 //!    ▲   └─no host─▶ (error, with the reasons)  ├──silent─▶ (error; it may still be at it, so its claim stays)
 //!    └── failed_on_host ◀── report: failed ─────┘
-//!              └── too many hosts, or no other would do better ─▶ (error)
+//!              ├── too many hosts, or no other would do better ─▶ (error)
+//!              └── its guest could not be removed again ─▶ (error; its claim stays)
 //! ```
 
 use super::{About, Build, Waiting, data, instance_id};
@@ -15,6 +16,7 @@ use crate::wishes;
 use async_trait::async_trait;
 use base::{InstanceId, OperationId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
+use compute_model::states::PowerState;
 use compute_model::work;
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end, event_add};
@@ -112,6 +114,10 @@ impl Build {
         let operation = op.id;
         let host = server.host.clone();
         let last = work.failed.last().cloned().unwrap_or_default();
+        if work.left_behind {
+            let details = format!("{}: {}, and the guest could not be removed again", last.0, last.1);
+            return self.fail(id, work.action_id, last.1, details, None);
+        }
         let again = work.retry && work.failed.len() < self.0.settings.max_attempts;
         let left = Left { conductor: self.0.clone(), id, operation, host: host.unwrap_or_default(), now };
         if again {
@@ -232,9 +238,10 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
             record(tx, &about.instance.to_string(), None, about.now, "build.done", about.host).await?;
             Ok(false)
         }
-        Outcome::Failed { message, worth_retrying_elsewhere, .. } => {
+        Outcome::Failed { message, worth_retrying_elsewhere, power } => {
             work.failed.push((about.host.to_owned(), message.clone()));
             work.retry = *worth_retrying_elsewhere;
+            work.left_behind = *power != PowerState::NoState;
             if !resume(tx, about.now, op.id, AWAIT, Resumed::At(FAILED, &json!(work))).await? {
                 return Ok(false);
             }
