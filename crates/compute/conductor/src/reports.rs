@@ -5,7 +5,7 @@ use base::{InstanceId, Timestamp};
 use compute_model::assignment::{Outcome, Report, Reported};
 use compute_model::states::PowerState;
 use compute_model::work;
-use compute_store::instances::instance_get;
+use compute_store::instances::{Instance, instance_get};
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
 use platform_engine::{StepError, WAKE, record};
@@ -13,10 +13,7 @@ use platform_engine::{StepError, WAKE, record};
 impl Conductor {
     pub(crate) async fn report(self: std::sync::Arc<Self>, r: Report) -> Result<Reported, StepError> {
         let accepted = match (r.generation, &r.outcome) {
-            (None, Outcome::Done { power } | Outcome::Failed { power, .. }) => {
-                self.unasked(&r, *power).await?;
-                true
-            }
+            (None, Outcome::Done { power } | Outcome::Failed { power, .. }) => self.unasked(&r, *power).await?,
             (None, Outcome::Progress { .. }) => true,
             (Some(generation), Outcome::Progress { task, why }) => self.progress(&r, generation, task, why).await?,
             (Some(generation), outcome) => self.ended(&r, generation, outcome).await?,
@@ -24,11 +21,15 @@ impl Conductor {
         Ok(Reported { accepted })
     }
 
-    /// A guest changed its power without being asked.
-    async fn unasked(&self, r: &Report, power: PowerState) -> Result<(), DbError> {
+    /// A guest changed its power without being asked. `false`: the server is busy, and what it is busy with may end
+    /// without a word of its host; who noticed it must say it again then.
+    async fn unasked(&self, r: &Report, power: PowerState) -> Result<bool, DbError> {
         let mut tx = self.store.db().begin().await?;
         noticed(&mut tx, r.instance, r.host.as_str(), power, self.now()).await?;
-        tx.commit().await
+        let server = instance_get(&mut tx, r.instance).await?;
+        tx.commit().await?;
+        let is_busy = |s: Instance| s.task_state.is_some() && s.host.as_deref() == Some(r.host.as_str());
+        Ok(!server.is_some_and(is_busy))
     }
 
     /// Still at it. Only ever shown, so it need not survive a power cut.

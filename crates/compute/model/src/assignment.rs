@@ -126,7 +126,8 @@ pub enum Outcome {
     },
 }
 
-/// Answer to `REPORT`. `accepted: false`: an older generation than the present one; fetch again.
+/// Answer to `REPORT`. `accepted: false`: an older generation than the present one, fetch again; or, of what nobody has
+/// asked for: the server is busy, say it again later.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reported {
     pub accepted: bool,

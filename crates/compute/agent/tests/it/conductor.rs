@@ -27,6 +27,7 @@ struct State {
     registered: Vec<HostName>,
     fetches: Vec<Fetch>,
     deaf: bool,
+    busy: bool,
 }
 
 impl Conductor {
@@ -103,6 +104,11 @@ impl Conductor {
         self.state.lock().unwrap().deaf = deaf;
     }
 
+    /// Every server is busy: what nobody has asked for must be said again later.
+    pub(crate) fn be_busy(&self, busy: bool) {
+        self.state.lock().unwrap().busy = busy;
+    }
+
     /// Waits until there is something to see. Fails the test after ten seconds.
     pub(crate) async fn until<T>(&self, what: &str, mut see: impl FnMut(&Seen) -> Option<T>) -> T {
         let waiting = async {
@@ -170,7 +176,7 @@ impl State {
             return Err("the database is away".into());
         }
         let accepted = match (r.generation, self.assignments.get_mut(&r.instance)) {
-            (None, _) => true,
+            (None, _) => !self.busy,
             (Some(_), None) => false,
             (Some(g), Some((a, _))) if g != a.generation || a.host != r.host => false,
             (Some(_), Some(_)) if is_progress(&r) => true,

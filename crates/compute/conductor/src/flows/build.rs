@@ -232,6 +232,8 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
                 return Ok(false);
             }
             instance_moves::instance_built(tx, about.instance, *power, about.now).await?;
+            // it may have ended already
+            instance_moves::instance_power_noticed(tx, about.instance, about.host, *power, about.now).await?;
             host_build_ended(tx, about.host, false).await?;
             event_add(tx, work.action_id, BUILT, Some(about.host), about.now, Some((about.now, None))).await?;
             action_end(tx, about.now, work.action_id, None).await?;
