@@ -159,8 +159,7 @@ impl Conductor {
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
-        let (assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
-        Ok(Fetched { assignments, reported })
+        self.store.assignments_of(&q.hosts, q.all).await
     }
 
     async fn write_seen(&self) -> Result<(), platform_db::DbError> {

@@ -5,6 +5,7 @@ use compute_model::assignment::{
     Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, Want, subject,
 };
 use compute_model::spec::InstanceSpec;
+use compute_model::states::PowerState;
 use platform_bus::{Bus, LocalBus, Subscription, serve};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,7 @@ struct State {
     fetches: Vec<Fetch>,
     deaf: bool,
     busy: bool,
+    power: HashMap<InstanceId, PowerState>,
 }
 
 impl Conductor {
@@ -104,6 +106,11 @@ impl Conductor {
         self.state.lock().unwrap().deaf = deaf;
     }
 
+    /// What is said of a guest's power to an agent that starts.
+    pub(crate) fn believe(&self, id: InstanceId, power: PowerState) {
+        self.state.lock().unwrap().power.insert(id, power);
+    }
+
     /// Every server is busy: what nobody has asked for must be said again later.
     pub(crate) fn be_busy(&self, busy: bool) {
         self.state.lock().unwrap().busy = busy;
@@ -165,6 +172,7 @@ impl State {
         let ours = self.assignments.values().filter(|(a, _)| q.hosts.contains(&a.host));
         let fetched = Fetched {
             assignments: ours.clone().filter(|(a, r)| q.all || *r < a.generation).map(|(a, _)| a.clone()).collect(),
+            power: ours.clone().filter_map(|(a, _)| Some((a.instance, *self.power.get(&a.instance)?))).collect(),
             reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
         };
         self.fetches.push(q);
