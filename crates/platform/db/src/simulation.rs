@@ -7,11 +7,14 @@
 //! where a process may die.
 //!
 //! The pool of readers is left out: sqlx returns its connections by tasks that ask SQLite.
+//!
+//! What protects the data stands in the `WHERE` of many an UPDATE. A simulation that wants to know whether it would notice
+//! its absence has it left out of the text on its way ([`rewrite`]).
 
 use crate::DbError;
 use crate::group::Writer;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,15 +27,19 @@ use std::time::Duration;
 pub enum Moment {
     Read,
     Begin,
+    /// Of what need not survive a power cut.
+    BeginRelaxed,
     /// A statement inside a transaction: every writer waits meanwhile.
     Write,
     Commit,
 }
 
 type HowLong = Box<dyn FnMut(Moment) -> Duration>;
+type Rewrite = Box<dyn Fn(&str) -> Option<String>>;
 
 thread_local! {
     static HOW_LONG: RefCell<Option<HowLong>> = const { RefCell::new(None) };
+    static REWRITE: RefCell<Option<Rewrite>> = const { RefCell::new(None) };
 }
 
 /// Ends the simulation on this thread when dropped.
@@ -45,9 +52,24 @@ pub fn enter(how_long: impl FnMut(Moment) -> Duration + 'static) -> Entered {
     Entered(())
 }
 
+/// Until the simulation ends, statements of transactions are what `new` makes of them; `None`: as they are.
+pub fn rewrite(_simulating: &Entered, new: impl Fn(&str) -> Option<String> + 'static) {
+    REWRITE.set(Some(Box::new(new)));
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
         HOW_LONG.set(None);
+        REWRITE.set(None);
+    }
+}
+
+/// The statement as the simulation has it.
+pub(crate) fn text(sql: impl SqlSafeStr) -> impl SqlSafeStr {
+    let sql: SqlStr = sql.into_sql_str();
+    match REWRITE.with_borrow(|rewrite| rewrite.as_ref().and_then(|new| new(sql.as_str()))) {
+        Some(new) => AssertSqlSafe(new).into_sql_str(),
+        None => sql,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A transaction on either engine.
 
 use crate::group::Turn;
-use crate::simulation::{Moment, pause, statement};
+use crate::simulation::{Moment, pause, statement, text};
 use crate::{Db, DbError, Durability, Engine, Record, Value, value};
 use sqlx::{Postgres, SqlSafeStr};
 
@@ -23,7 +23,7 @@ macro_rules! on {
         match &mut $tx.inner {
             Kind::Sqlite(turn) => {
                 pause(Moment::Write).await;
-                statement(value::$sqlite($sql, $args).$method(turn.connection()?)).await.map_err(DbError::from)
+                statement(value::$sqlite(text($sql), $args).$method(turn.connection()?)).await.map_err(DbError::from)
             }
             Kind::Postgres(t) => value::$pg($sql, $args).$method(&mut **t).await.map_err(DbError::from),
         }
@@ -36,7 +36,8 @@ impl Tx {
             Engine::Sqlite { writer, .. } => Kind::Sqlite(writer.turn(durability).await?),
             #[cfg(feature = "simulation")]
             Engine::Simulated { writer, .. } => {
-                pause(Moment::Begin).await;
+                let relaxed = durability == Durability::ProcessDeath;
+                pause(if relaxed { Moment::BeginRelaxed } else { Moment::Begin }).await;
                 Kind::Sqlite(writer.turn(durability).await?)
             }
             Engine::Postgres(pool) => {
@@ -56,7 +57,7 @@ impl Tx {
         match &mut self.inner {
             Kind::Sqlite(turn) => {
                 pause(Moment::Write).await;
-                Ok(statement(value::sqlite_query(sql, args).execute(turn.connection()?)).await?.rows_affected())
+                Ok(statement(value::sqlite_query(text(sql), args).execute(turn.connection()?)).await?.rows_affected())
             }
             Kind::Postgres(t) => Ok(value::pg_query(sql, args).execute(&mut **t).await?.rows_affected()),
         }
