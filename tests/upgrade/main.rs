@@ -40,13 +40,13 @@ fn names(of: &[(String, Content)]) -> BTreeSet<String> {
 async fn every_table_is_found_and_the_fixture_has_rows_of_each() {
     on_each_empty(async |db, _| {
         old(&db).await;
-        let all = contents(db).await.unwrap();
+        let all = contents(&db).await.unwrap();
         assert_eq!(names(&all), tables_created(&known_then()));
         for (name, content) in all {
             assert!(content.rows > 0, "{name} has no row in the fixture");
         }
         db.migrate().await.unwrap();
-        assert_eq!(names(&contents(db).await.unwrap()), tables_created(&migrations()), "found from the schema");
+        assert_eq!(names(&contents(&db).await.unwrap()), tables_created(&migrations()), "found from the schema");
     })
     .await;
 }

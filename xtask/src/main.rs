@@ -5,6 +5,7 @@ mod check;
 mod cluster;
 mod deb;
 mod repo;
+mod sim;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ enum Command {
     Cluster(cluster::Arguments),
     /// A Debian package of the release binary, with its systemd units
     Deb(deb::Arguments),
+    /// Simulated clouds, each from a seed: --seed N [--trace], --seeds FROM..TO, --mutant NAME
+    #[command(disable_help_flag = true)]
+    Sim(sim::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -34,5 +38,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Deb(arguments) => deb::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
     }
 }

@@ -14,7 +14,7 @@ macro_rules! uuid_id {
 
         impl $name {
             /// A new random id.
-            pub fn random() -> Self { Self(Uuid::new_v4()) }
+            pub fn random() -> Self { Self(crate::entropy::uuid()) }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.hyphenated().fmt(f) }
@@ -40,7 +40,7 @@ macro_rules! text_id {
         impl $name {
             pub fn as_str(&self) -> &str { &self.0 }
             /// A new random id in Keystone's form: 32 hex digits without dashes.
-            pub fn random() -> Self { Self(Uuid::new_v4().simple().to_string()) }
+            pub fn random() -> Self { Self(crate::entropy::uuid().simple().to_string()) }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
@@ -81,6 +81,6 @@ text_id! {
 impl RequestId {
     /// A fresh id in the form all OpenStack services use.
     pub fn fresh() -> Self {
-        Self(format!("req-{}", Uuid::new_v4()))
+        Self(format!("req-{}", crate::entropy::uuid()))
     }
 }

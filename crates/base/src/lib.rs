@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no HTTP and no SQL. Anything here may be used by a `model` crate.
 
 pub mod context;
+pub mod entropy;
 pub mod ids;
 pub mod microversion;
 pub mod policy;

@@ -33,7 +33,7 @@ pub use world::{Member, SHARING, View, World};
 use base::ProviderId;
 use platform_db::{Db, DbError};
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Trait of a compute node whose service an operator has disabled: candidates for servers forbid it.
 pub const COMPUTE_STATUS_DISABLED: &str = "COMPUTE_STATUS_DISABLED";

@@ -8,6 +8,7 @@ use crate::wants;
 use compute_model::assignment::{Outcome, Want};
 use compute_model::driver::{DriverError, GuestSpec};
 use compute_model::spec::InstanceSpec;
+use compute_model::states::PowerState;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -75,10 +76,12 @@ impl Agent {
         let message = with_causes(&error);
         tracing::warn!(error = message, "{what} of {id} failed");
         let worth_retrying_elsewhere = error.worth_retrying_elsewhere();
-        if a.want == Want::Spawn {
-            self.clear_away(host, id).await;
-        }
-        let power = driver.power(id).await.unwrap_or_default();
+        // what cannot be ended may run for all we know: nobody else may start it
+        let unknown = match a.want == Want::Spawn && !self.clear_away(host, id).await {
+            true => PowerState::Crashed,
+            false => PowerState::NoState,
+        };
+        let power = driver.power(id).await.unwrap_or(unknown);
         Acted::Outcome(Outcome::Failed { message, worth_retrying_elsewhere, power })
     }
 
@@ -115,23 +118,25 @@ impl Agent {
         Ok(())
     }
 
-    /// After a failed spawn nothing of the guest stays.
-    async fn clear_away(&self, host: usize, id: base::InstanceId) {
+    /// After a failed spawn nothing of the guest stays. `false`: it cannot be ended.
+    async fn clear_away(&self, host: usize, id: base::InstanceId) -> bool {
         let host = &self.hosts[host];
         if let Err(error) = host.driver.destroy(id).await {
             tracing::error!(host = %host.name, instance = %id, %error, "what a failed spawn has left cannot be ended");
-            return;
+            return false;
         }
         if host.disks
             && let Err(error) = self.builder.remove_files(id).await
         {
             tracing::error!(host = %host.name, instance = %id, %error, "what a failed spawn has left cannot be removed");
         }
+        true
     }
 }
 
 async fn unless_removed(task: &Task, work: impl Future<Output = Result<(), DriverError>>) -> Result<(), ActError> {
     tokio::select! {
+        biased;
         done = work => Ok(done?),
         () = task.removal.cancelled() => Err(ActError::Superseded),
     }

@@ -6,7 +6,7 @@ use crate::{act, slots::Offered};
 use base::{HostName, InstanceId};
 use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Report, subject};
 use compute_model::states::PowerState;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Hosts asked about at once: their assignments come in one message.
@@ -30,30 +30,29 @@ impl Agent {
         let all: Vec<HostName> = self.hosts.iter().map(|h| h.name.clone()).collect();
         for some in all.chunks(HOSTS_AT_ONCE) {
             let fetched: Fetched = self.insist(subject::FETCH, &Fetch { hosts: some.to_vec(), all: true }).await;
-            let reported: HashMap<InstanceId, u64> = fetched.reported.into_iter().collect();
+            let known =
+                Known { reported: fetched.reported.into_iter().collect(), power: fetched.power.into_iter().collect() };
             let mut by_host: HashMap<HostName, Vec<Assignment>> = HashMap::new();
             for assignment in fetched.assignments {
                 by_host.entry(assignment.host.clone()).or_default().push(assignment);
             }
             for name in some {
                 let Some(&number) = self.numbers.get(name) else { continue };
-                self.adopt(number, by_host.remove(name).unwrap_or_default(), &reported).await;
+                self.adopt(number, by_host.remove(name).unwrap_or_default(), &known).await;
             }
         }
     }
 
-    async fn adopt(self: &Arc<Self>, number: usize, assigned: Vec<Assignment>, reported: &HashMap<InstanceId, u64>) {
+    async fn adopt(self: &Arc<Self>, number: usize, assigned: Vec<Assignment>, known: &Known) {
         let host = &self.hosts[number];
-        // generations are told by instance: another host of this agent may have reported for what has left this one
-        let is_done = |a: &Assignment| !a.evacuated && reported.get(&a.instance).is_some_and(|g| *g >= a.generation);
         if !host.disks {
             for a in &assigned {
-                let power = if is_done(a) { wants::after(&a.want) } else { wants::before(&a.want) };
+                let power = if known.is_done(a) { known.power_of(a) } else { wants::before(&a.want) };
                 remind(host, a, power).await;
             }
         }
         // `None`: the hypervisor did not say. The look that comes every minute then does the comparing.
-        let mut running: Option<HashMap<InstanceId, PowerState>> = match host.driver.guests().await {
+        let mut running: Option<BTreeMap<InstanceId, PowerState>> = match host.driver.guests().await {
             Ok(guests) => Some(guests.into_iter().map(|g| (g.id, g.power)).collect()),
             Err(error) => {
                 tracing::error!(host = %host.name, %error, "host {} does not tell its guests", host.name);
@@ -63,12 +62,12 @@ impl Agent {
         for a in assigned {
             let found = running.as_mut().map(|r| r.remove(&a.instance).unwrap_or_default());
             let key = (number, a.instance);
-            if !is_done(&a) {
+            if !known.is_done(&a) {
                 let offered = self.slots.offer(number, a);
                 self.start_worker(key, offered);
                 continue;
             }
-            let expected = wants::after(&a.want);
+            let expected = known.power_of(&a);
             tracing::debug!(host = %host.name, instance = %a.instance, ?found, ?expected, "adopted");
             self.slots.settled(number, a, expected);
             if found.is_some_and(|power| power != expected) {
@@ -92,6 +91,24 @@ impl Agent {
         if let Err(error) = self.call::<_, compute_model::assignment::Reported>(subject::REPORT, &report).await {
             tracing::warn!(%error, "the unknown guest could not be told");
         }
+    }
+}
+
+/// What the conductor knows of the instances of some hosts.
+struct Known {
+    reported: HashMap<InstanceId, u64>,
+    power: HashMap<InstanceId, PowerState>,
+}
+
+impl Known {
+    /// Generations are told by instance: another host of this agent may have reported for what has left this one.
+    fn is_done(&self, a: &Assignment) -> bool {
+        !a.evacuated && self.reported.get(&a.instance).is_some_and(|g| *g >= a.generation)
+    }
+
+    /// Of a guest to which nothing is being done. A conductor of before says nothing: then what was done has succeeded.
+    fn power_of(&self, a: &Assignment) -> PowerState {
+        self.power.get(&a.instance).copied().unwrap_or_else(|| wants::after(&a.want))
     }
 }
 

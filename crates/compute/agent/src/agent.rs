@@ -44,6 +44,8 @@ pub struct Agent {
     pub(crate) seen: SeenLock,
     pub(crate) stopping: CancellationToken,
     registered: watch::Sender<bool>,
+    /// Nobody runs the agent any more: its workers end where they stand.
+    abandoned: CancellationToken,
     workers: TaskTracker,
 }
 
@@ -72,6 +74,7 @@ impl Agent {
             seen: SeenLock::default(),
             stopping: CancellationToken::new(),
             registered: watch::Sender::new(false),
+            abandoned: CancellationToken::new(),
             workers: TaskTracker::new(),
         })
     }
@@ -81,20 +84,23 @@ impl Agent {
         self.registered.subscribe()
     }
 
-    /// Works until `stop` turns true. Guests keep running.
+    /// Works until `stop` turns true. Guests keep running. Dropping it ends everything at once, as the death of the
+    /// process would.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let _subscriptions = self.subscribe();
+        let _workers_end = self.abandoned.clone().drop_guard();
         let life = async {
             self.builder.prepare(self.hosts.iter().any(|h| h.disks)).await;
             self.register_all().await;
             self.registered.send_replace(true);
             self.adopt_all().await;
             for number in 0..self.hosts.len() {
-                self.workers.spawn(self.clone().watch_guests(number));
+                self.spawn(self.clone().watch_guests(number));
             }
             tokio::join!(self.fetch_loop(), self.look_loop(), self.tidy_loop());
         };
         tokio::select! {
+            biased;
             () = life => {}
             _ = stop.wait_for(|s| *s) => {}
         }
@@ -117,8 +123,19 @@ impl Agent {
 
     pub(crate) fn start_worker(self: &Arc<Self>, key: Key, offered: Offered) {
         if offered == Offered::Start {
-            self.workers.spawn(self.clone().work(key));
+            self.spawn(self.clone().work(key));
         }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let abandoned = self.abandoned.clone();
+        self.workers.spawn(async move {
+            tokio::select! {
+                biased;
+                () = abandoned.cancelled() => {}
+                () = work => {}
+            }
+        });
     }
 
     async fn tidy_loop(&self) {

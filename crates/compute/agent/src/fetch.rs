@@ -6,6 +6,7 @@
 use crate::agent::Agent;
 use compute_model::assignment::{Fetch, Fetched, Register, Registered, subject};
 use platform_bus::{BusError, call};
+use rand::RngExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) fn pause(failures: u32, longest: Duration) -> Duration {
 }
 
 pub(crate) fn jittered(d: Duration) -> Duration {
-    d.mul_f64(rand::random_range(0.9..1.1))
+    d.mul_f64(base::entropy::rng().random_range(0.9..1.1))
 }
 
 impl Agent {
@@ -61,6 +62,7 @@ impl Agent {
             let mut round = Instant::now() >= next_round;
             if !round {
                 tokio::select! {
+                    biased;
                     () = self.woken.woken() => {}
                     () = tokio::time::sleep_until(next_round) => round = true,
                 }

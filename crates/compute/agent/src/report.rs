@@ -28,6 +28,7 @@ impl Agent {
         let mut failures = 0;
         loop {
             let answer = tokio::select! {
+                biased;
                 answer = self.call::<_, Reported>(subject::REPORT, report) => answer,
                 () = newer.cancelled() => return Delivered::Superseded,
             };
@@ -41,9 +42,10 @@ impl Agent {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause(failures, LONGEST_PAUSE)) => {}
+                biased;
                 () = newer.cancelled() => return Delivered::Superseded,
                 () = self.stopping.cancelled() => return Delivered::Stopping,
+                () = tokio::time::sleep(pause(failures, LONGEST_PAUSE)) => {}
             }
             failures += 1;
         }

@@ -4,7 +4,7 @@
 use base::InstanceId;
 use compute_model::assignment::{Assignment, Outcome, Want};
 use compute_model::states::PowerState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ pub(crate) struct Slots(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    slots: HashMap<Key, Slot>,
+    slots: BTreeMap<Key, Slot>,
     /// Slots that are to be forgotten, with the number of the last fetch that may still bring them back.
     ending: VecDeque<(u64, Key, u64)>,
     /// The last fetch that was sent.

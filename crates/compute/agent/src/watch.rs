@@ -6,7 +6,7 @@ use base::{HostName, InstanceId};
 use compute_model::assignment::{Outcome, Register, Report, Reported, subject};
 use compute_model::driver::HostFacts;
 use compute_model::states::PowerState;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was last told, so that only changes are.
@@ -26,6 +26,7 @@ impl Agent {
     pub(crate) async fn watch_guests(self: Arc<Self>, number: usize) {
         loop {
             let id = tokio::select! {
+                biased;
                 id = self.hosts[number].driver.changed() => id,
                 () = self.stopping.cancelled() => return,
             };
@@ -76,7 +77,7 @@ impl Agent {
         }
         for (number, host) in self.hosts.iter().enumerate() {
             let Ok(guests) = host.driver.guests().await else { continue };
-            let mut found: HashMap<InstanceId, PowerState> = guests.into_iter().map(|g| (g.id, g.power)).collect();
+            let mut found: BTreeMap<InstanceId, PowerState> = guests.into_iter().map(|g| (g.id, g.power)).collect();
             for (id, told) in told.remove(&number).unwrap_or_default() {
                 let power = found.remove(&id).unwrap_or_default();
                 if host.disks && power != PowerState::NoState && told == Some(power) {

@@ -96,7 +96,8 @@ impl Agent {
         let outcome = Outcome::Done { power };
         let report = Report { host: host.name.clone(), instance: key.1, generation: None, outcome };
         let delivered = self.deliver(&report, newer).await;
-        if matches!(delivered, Delivered::Accepted | Delivered::Refused) {
+        // refused: something is being done to the server; the next look tells what has come of it
+        if delivered == Delivered::Accepted {
             self.slots.tell(key, power);
         }
         delivered

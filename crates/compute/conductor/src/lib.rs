@@ -25,7 +25,7 @@ use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
 use platform_engine::{Flow, StepError};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -86,7 +86,7 @@ pub struct Conductor {
     pub(crate) view: Arc<HostView>,
     scheduler: Arc<dyn Select>,
     /// Hosts that have fetched since the last time this was written down.
-    seen: Mutex<HashSet<HostName>>,
+    seen: Mutex<BTreeSet<HostName>>,
     pub(crate) fences: fence::Fences,
     /// Why silent hosts are not recovered, as last said.
     pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
@@ -130,7 +130,7 @@ impl Conductor {
             settings,
             view,
             scheduler,
-            seen: Mutex::new(HashSet::new()),
+            seen: Mutex::new(BTreeSet::new()),
             fences: fence::Fences::default(),
             unrecovered: Mutex::default(),
             started,
@@ -172,8 +172,9 @@ impl Conductor {
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(self.settings.seen_interval) => {}
+                biased;
                 _ = stop.wait_for(|s| *s) => return,
+                () = tokio::time::sleep(self.settings.seen_interval) => {}
             }
             if let Err(error) = self.write_seen().await {
                 tracing::warn!(%error, "cannot write down which hosts live");
@@ -187,16 +188,16 @@ impl Conductor {
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
-        let (mut assignments, reported) = self.store.assignments_of(&q.hosts, q.all).await?;
+        let mut fetched = self.store.assignments_of(&q.hosts, q.all).await?;
         let deadline = self.now().plus(self.settings.action_timeout);
-        assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
-        Ok(Fetched { assignments, reported })
+        fetched.assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
+        Ok(fetched)
     }
 
     async fn write_seen(&self) -> Result<(), platform_db::DbError> {
         let hosts: Vec<HostName> = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.drain().collect()
+            std::mem::take(&mut *seen).into_iter().collect()
         };
         let written = self.write_seen_now(&hosts).await;
         if written.is_err() {

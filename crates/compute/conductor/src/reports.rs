@@ -5,7 +5,7 @@ use base::{InstanceId, Timestamp};
 use compute_model::assignment::{Outcome, Report, Reported};
 use compute_model::states::PowerState;
 use compute_model::work;
-use compute_store::instances::instance_get;
+use compute_store::instances::{Instance, instance_get};
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
 use platform_engine::{StepError, WAKE, record};
@@ -13,14 +13,8 @@ use platform_engine::{StepError, WAKE, record};
 impl Conductor {
     pub(crate) async fn report(self: std::sync::Arc<Self>, r: Report) -> Result<Reported, StepError> {
         let accepted = match (r.generation, &r.outcome) {
-            (None, Outcome::Done { power }) => {
-                self.unasked(&r, *power, None).await?;
-                true
-            }
-            (None, Outcome::Failed { power, message, .. }) => {
-                self.unasked(&r, *power, Some(message)).await?;
-                true
-            }
+            (None, Outcome::Done { power }) => self.unasked(&r, *power, None).await?,
+            (None, Outcome::Failed { power, message, .. }) => self.unasked(&r, *power, Some(message)).await?,
             (None, Outcome::Progress { .. }) => true,
             (Some(generation), Outcome::Progress { task, why }) => self.progress(&r, generation, task, why).await?,
             (Some(generation), outcome) => self.ended(&r, generation, outcome).await?,
@@ -28,20 +22,22 @@ impl Conductor {
         Ok(Reported { accepted })
     }
 
-    /// A guest changed its power, or was harmed, without being asked.
-    async fn unasked(&self, r: &Report, power: PowerState, harm: Option<&str>) -> Result<(), DbError> {
+    /// A guest changed its power, or was harmed, without being asked. `false`: the server is busy, and what it is busy with
+    /// may end without a word of its host; who noticed it must say it again then.
+    async fn unasked(&self, r: &Report, power: PowerState, harm: Option<&str>) -> Result<bool, DbError> {
         let mut tx = self.store.db().begin().await?;
         let (id, host) = (r.instance, r.host.as_str());
-        if let Some(harm) = harm
-            && instance_get(&mut tx, id)
-                .await?
-                .is_some_and(|i| i.deleted_at.is_none() && i.host.as_deref() == Some(host))
-        {
+        let here =
+            instance_get(&mut tx, id).await?.filter(|i| i.deleted_at.is_none() && i.host.as_deref() == Some(host));
+        if let (Some(harm), true) = (harm, here.is_some()) {
             record(&mut tx, &id.to_string(), None, self.now(), "guest.damaged", &format!("on {host}: {harm}")).await?;
             tracing::error!(instance = %id, host, harm, "server {id} on {host}: {harm}");
         }
         noticed(&mut tx, id, host, power, self.now()).await?;
-        tx.commit().await
+        let now = instance_get(&mut tx, id).await?;
+        tx.commit().await?;
+        let is_busy = |s: Instance| s.task_state.is_some() && s.host.as_deref() == Some(host);
+        Ok(!now.is_some_and(is_busy))
     }
 
     /// Still at it. Only ever shown, so it need not survive a power cut.

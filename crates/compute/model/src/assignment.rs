@@ -97,6 +97,10 @@ pub struct Fetched {
     pub assignments: Vec<Assignment>,
     /// With `all`: generations already reported, so that finished work is adopted, not done again.
     pub reported: Vec<(InstanceId, u64)>,
+    /// With `all`: the power in which these instances are believed to be. What was done last does not say it: it may have
+    /// failed, or the guest changed by itself since.
+    #[serde(default)]
+    pub power: Vec<(InstanceId, PowerState)>,
 }
 
 /// `REPORT`: what came of one generation, or (`generation: None`) what was noticed without being asked: a guest that
@@ -130,7 +134,8 @@ pub enum Outcome {
     },
 }
 
-/// Answer to `REPORT`. `accepted: false`: an older generation than the present one; fetch again.
+/// Answer to `REPORT`. `accepted: false`: an older generation than the present one, fetch again; or, of what nobody has
+/// asked for: the server is busy, say it again later.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reported {
     pub accepted: bool,

@@ -38,6 +38,9 @@ pub struct Build {
     /// What the last of them said of its failure: another host might do better.
     #[serde(default)]
     pub retry: bool,
+    /// The last of them still has the guest, or may have it: no other host may start it.
+    #[serde(default)]
+    pub left_behind: bool,
 }
 
 /// The data of [`DELETE`].

@@ -118,7 +118,7 @@ impl Select for Scheduler {
             true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node.as_deref()),
             false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node.as_deref()),
         }
-        let picked = pick(&request, &states, reasons, config, &mut rand::rng());
+        let picked = pick(&request, &states, reasons, config, &mut base::entropy::rng());
         if picked.choices.is_empty() {
             return Ok(Err(NoHost {
                 message: picked.reasons.for_tenants(),

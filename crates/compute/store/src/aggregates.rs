@@ -65,7 +65,7 @@ pub async fn aggregate_add(
     zone: Option<&str>,
 ) -> Result<Option<Aggregate>, DbError> {
     let id = tx.next_id("aggregates").await?;
-    let uuid = uuid::Uuid::new_v4().to_string();
+    let uuid = base::entropy::uuid().to_string();
     let metadata: BTreeMap<&str, &str> = zone.map(|z| (ZONE_KEY, z)).into_iter().collect();
     let row: Option<Row> = tx
         .fetch_optional(

@@ -6,7 +6,8 @@
 use crate::Store;
 use crate::instances::{Instance, json};
 use base::{HostName, InstanceId, Timestamp};
-use compute_model::assignment::{Assignment, Want};
+use compute_model::assignment::{Assignment, Fetched, Want};
+use compute_model::states::PowerState;
 use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
 use std::collections::HashMap;
 
@@ -130,12 +131,7 @@ impl Store {
     }
 
     /// What these hosts should do: only what is not reported yet, or everything. Two statements however many there are.
-    /// Beside the assignments: the generation each instance has been reported at.
-    pub async fn assignments_of(
-        &self,
-        hosts: &[HostName],
-        all: bool,
-    ) -> Result<(Vec<Assignment>, Vec<(InstanceId, u64)>), DbError> {
+    pub async fn assignments_of(&self, hosts: &[HostName], all: bool) -> Result<Fetched, DbError> {
         let mut rows: Vec<Row> = Vec::new();
         for chunk in hosts.chunks(1000) {
             let mut q =
@@ -148,15 +144,17 @@ impl Store {
             rows.extend(self.db().fetch_all::<Row>(sql, values).await?);
         }
         let instances = self.instances_of(rows.iter().map(|r| r.instance.as_str())).await?;
-        let mut reported = Vec::new();
-        let mut assignments = Vec::new();
+        let mut fetched = Fetched::default();
         for row in rows {
-            let spec = instances.get(&row.instance).and_then(Instance::spec);
-            let (Some(spec), Some(want)) = (spec, json::<Want>("want", &row.want)) else { continue };
+            let Some(instance) = instances.get(&row.instance) else { continue };
+            let (Some(spec), Some(want)) = (instance.spec(), json::<Want>("want", &row.want)) else { continue };
             if row.reported > 0 {
-                reported.push((spec.id, row.reported.unsigned_abs()));
+                fetched.reported.push((spec.id, row.reported.unsigned_abs()));
             }
-            assignments.push(Assignment {
+            if all {
+                fetched.power.push((spec.id, PowerState::from_number(instance.power_state)));
+            }
+            fetched.assignments.push(Assignment {
                 host: HostName(row.host),
                 instance: spec.id,
                 generation: row.generation.unsigned_abs(),
@@ -166,7 +164,7 @@ impl Store {
                 evacuated: false,
             });
         }
-        Ok((assignments, reported))
+        Ok(fetched)
     }
 
     /// These servers, deleted ones too, by their uuid.

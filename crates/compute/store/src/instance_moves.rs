@@ -5,7 +5,7 @@ use compute_model::states::PowerState;
 use platform_db::{DbError, FromRow, Tx, args};
 use serde_json::json;
 
-/// The server runs: `active`, or (asked for in a host's report) `stopped`.
+/// The server is built and `active`.
 pub async fn instance_built(tx: &mut Tx, id: InstanceId, power: PowerState, now: Timestamp) -> Result<bool, DbError> {
     let n = tx
         .execute(

@@ -57,7 +57,7 @@ pub async fn migration_add(
     asked_by: (&ProjectId, &UserId),
 ) -> Result<(i64, String), DbError> {
     let id = tx.next_id("compute_migrations").await?;
-    let uuid = uuid::Uuid::new_v4().to_string();
+    let uuid = base::entropy::uuid().to_string();
     let (project, user) = asked_by;
     tx.execute(
         "INSERT INTO compute_migrations (id, uuid, instance, project_id, user_id, migration_type, status,

@@ -48,7 +48,7 @@ pub async fn group_add(
     if limit >= 0 && have >= limit {
         return Ok(None);
     }
-    let uuid = uuid::Uuid::new_v4().to_string();
+    let uuid = base::entropy::uuid().to_string();
     let rules = serde_json::to_string(g.rules).unwrap_or_default();
     tx.fetch_optional(
         "INSERT INTO server_groups (uuid, id, project_id, user_id, name, policy, rules, created_at)

@@ -5,7 +5,8 @@ use base::ProviderId;
 use platform_db::{Db, DbError};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long changes made by other processes may stay unseen when there is no hint of them. A claim on what is no longer
 /// there is refused by the database, and nobody is refused a host without a fresh look.

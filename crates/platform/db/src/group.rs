@@ -12,11 +12,13 @@
 //!
 //! A turn may be dropped at any await (a client went away): the connection travels back by `Drop`, so nobody hangs.
 
+use crate::simulation::{Moment, pause, statement};
 use crate::{DbError, Durability};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Most transactions that share one commit.
 const BATCH: usize = 256;
@@ -99,7 +101,7 @@ impl Drop for Turn {
 
 impl Writer {
     pub(crate) async fn start(options: &SqliteConnectOptions) -> Result<Self, DbError> {
-        let connection = options.connect().await?;
+        let connection = statement(options.connect()).await?;
         let (queue, incoming) = mpsc::channel(4096);
         let task = Task {
             options: options.clone(),
@@ -144,7 +146,7 @@ impl Task {
             match message {
                 Message::Stop(tell) => {
                     if let Some(c) = self.connection.take() {
-                        let _closed = c.close().await;
+                        let _closed = statement(c.close()).await;
                     }
                     let _nobody = tell.send(());
                     return;
@@ -152,7 +154,7 @@ impl Task {
                 Message::Turn(first) => {
                     let open = match self.connection.take() {
                         Some(c) => Ok(c),
-                        None => self.options.connect().await,
+                        None => statement(self.options.connect()).await,
                     };
                     match open {
                         Ok(c) => self.connection = self.batch(c, first).await,
@@ -190,7 +192,7 @@ impl Task {
                 Durability::PowerLoss => "PRAGMA synchronous = FULL",
                 Durability::ProcessDeath => "PRAGMA synchronous = NORMAL",
             };
-            c.execute(pragma).await?;
+            statement(c.execute(pragma)).await?;
             self.synchronous = wanted;
         }
         Ok(())
@@ -200,7 +202,7 @@ impl Task {
     async fn batch(&mut self, mut c: SqliteConnection, first: Waiting) -> Option<SqliteConnection> {
         let durability = first.durability;
         let begun = match self.set_durability(&mut c, durability).await {
-            Ok(()) => c.execute("BEGIN IMMEDIATE").await.map(drop),
+            Ok(()) => statement(c.execute("BEGIN IMMEDIATE")).await.map(drop),
             Err(e) => Err(e),
         };
         if let Err(error) = begun {
@@ -235,11 +237,14 @@ impl Task {
         }
         let result = match broken {
             Some(why) => Err(why),
-            None => c.execute("COMMIT").await.map(drop).map_err(|e| e.to_string()),
+            None => {
+                pause(Moment::Commit).await;
+                statement(c.execute("COMMIT")).await.map(drop).map_err(|e| e.to_string())
+            }
         };
         if result.is_err() {
             // fails where SQLite has rolled back by itself already
-            let _already = c.execute("ROLLBACK").await;
+            let _already = statement(c.execute("ROLLBACK")).await;
         }
         settle(committing, result);
         Some(c)
@@ -264,7 +269,7 @@ async fn one_turn(
     mut c: SqliteConnection,
     waiting: Waiting,
 ) -> Result<(SqliteConnection, Option<Tell>), (Option<SqliteConnection>, String)> {
-    if let Err(e) = c.execute("SAVEPOINT turn").await {
+    if let Err(e) = statement(c.execute("SAVEPOINT turn")).await {
         return Err((Some(c), e.to_string()));
     }
     let started = Instant::now();
@@ -287,8 +292,8 @@ async fn one_turn(
         return Err((None, "a writer lost the connection".into()));
     };
     let ended = match end {
-        End::Keep => c.execute("RELEASE turn").await,
-        End::Undo => c.execute("ROLLBACK TO turn; RELEASE turn").await,
+        End::Keep => statement(c.execute("RELEASE turn")).await,
+        End::Undo => statement(c.execute("ROLLBACK TO turn; RELEASE turn")).await,
     };
     match ended {
         Ok(_) => Ok((c, tell)),

@@ -28,6 +28,11 @@ mod tx;
 mod upgrade;
 mod value;
 
+#[cfg(feature = "simulation")]
+pub mod simulation;
+#[cfg(not(feature = "simulation"))]
+#[path = "in_earnest.rs"]
+mod simulation;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -83,8 +88,16 @@ struct Inner {
 }
 
 enum Engine {
-    Sqlite { read: SqlitePool, writer: Writer },
+    Sqlite {
+        read: SqlitePool,
+        writer: Writer,
+    },
     Postgres(postgres::Pool),
+    #[cfg(feature = "simulation")]
+    Simulated {
+        read: simulation::Reader,
+        writer: Writer,
+    },
 }
 
 impl std::fmt::Debug for Db {
@@ -117,16 +130,7 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, DbError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
-            .pragma("wal_autocheckpoint", "4000")
-            .with_regexp()
-            .statement_cache_capacity(512);
+        let options = sqlite_options(path);
         let writer = Writer::start(&options).await?;
         let read = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
@@ -138,12 +142,22 @@ impl Db {
         Ok(Self::of(Engine::Sqlite { read, writer }))
     }
 
+    /// The file as one thread's simulation uses it, inside [`simulation::enter`] only.
+    #[cfg(feature = "simulation")]
+    pub async fn open_simulated(path: &Path) -> Result<Self, DbError> {
+        let options = sqlite_options(path);
+        let (read, writer) = simulation::Reader::open(options).await?;
+        Ok(Self::of(Engine::Simulated { read, writer }))
+    }
+
     fn of(engine: Engine) -> Self {
         Self(Arc::new(Inner { engine, statements: AtomicU64::new(0) }))
     }
 
     pub fn dialect(&self) -> Dialect {
         match self.0.engine {
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { .. } => Dialect::Sqlite,
             Engine::Sqlite { .. } => Dialect::Sqlite,
             Engine::Postgres(_) => Dialect::Postgres,
         }
@@ -202,6 +216,10 @@ impl Db {
                 value::sqlite_query_as(sql, args).fetch_all(read).await.map_err(DbError::from)
             }
             Engine::Postgres(pool) => pool.fetch_all(sql.into_sql_str(), &args).await,
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { read, .. } => {
+                read.read(async |c| value::sqlite_query_as(sql, args).fetch_all(c).await).await
+            }
         }
     }
 
@@ -216,6 +234,10 @@ impl Db {
                 value::sqlite_query_as(sql, args).fetch_optional(read).await.map_err(DbError::from)
             }
             Engine::Postgres(pool) => pool.fetch_optional(sql.into_sql_str(), &args).await,
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { read, .. } => {
+                read.read(async |c| value::sqlite_query_as(sql, args).fetch_optional(c).await).await
+            }
         }
     }
 
@@ -240,8 +262,23 @@ impl Db {
                 writer.stop().await;
             }
             Engine::Postgres(pool) => pool.close().await,
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { writer, .. } => writer.stop().await,
         }
     }
+}
+
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("wal_autocheckpoint", "4000")
+        .with_regexp()
+        .statement_cache_capacity(512)
 }
 
 /// What a committed transaction survives.

@@ -35,6 +35,8 @@ impl Snapshot {
                 let _now: Vec<(i64,)> = tx.fetch_all("SELECT CAST(1 AS BIGINT)", Vec::new()).await?;
                 Kind::Postgres(tx)
             }
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { .. } => return Err(DbError::Copy("a simulated database has no snapshots".into())),
         };
         Ok(Self { db: db.clone(), inner })
     }

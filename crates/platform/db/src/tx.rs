@@ -1,6 +1,7 @@
 //! A transaction on either engine.
 
 use crate::group::Turn;
+use crate::simulation::{Moment, pause, statement, text};
 use crate::tables::Type;
 use crate::{Db, DbError, Dialect, Durability, Engine, Record, Value, postgres, value};
 use futures_util::TryStreamExt;
@@ -23,7 +24,10 @@ macro_rules! on {
         $tx.db.count_statement();
         match &mut $tx.inner {
             Kind::Sqlite(turn) => {
-                value::sqlite_query_as($sql, $args).$method(turn.connection()?).await.map_err(DbError::from)
+                pause(Moment::Write).await;
+                statement(value::sqlite_query_as(text($sql), $args).$method(turn.connection()?))
+                    .await
+                    .map_err(DbError::from)
             }
             Kind::Postgres(t) => t.$method($sql.into_sql_str(), &$args).await,
         }
@@ -35,6 +39,12 @@ impl Tx {
         let inner = match &db.0.engine {
             Engine::Sqlite { writer, .. } => Kind::Sqlite(writer.turn(durability).await?),
             Engine::Postgres(pool) => Kind::Postgres(pool.begin(durability).await?),
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { writer, .. } => {
+                let relaxed = durability == Durability::ProcessDeath;
+                pause(if relaxed { Moment::BeginRelaxed } else { Moment::Begin }).await;
+                Kind::Sqlite(writer.turn(durability).await?)
+            }
         };
         Ok(Self { db: db.clone(), inner, committed: Vec::new() })
     }
@@ -47,7 +57,10 @@ impl Tx {
     pub async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<u64, DbError> {
         self.db.count_statement();
         match &mut self.inner {
-            Kind::Sqlite(turn) => Ok(value::sqlite_query(sql, args).execute(turn.connection()?).await?.rows_affected()),
+            Kind::Sqlite(turn) => {
+                pause(Moment::Write).await;
+                Ok(statement(value::sqlite_query(text(sql), args).execute(turn.connection()?)).await?.rows_affected())
+            }
             Kind::Postgres(t) => t.execute(sql.into_sql_str(), &args).await,
         }
     }
@@ -110,7 +123,7 @@ impl Tx {
     /// Several statements without parameters: migrations, and what a test loads.
     pub(crate) async fn execute_script(&mut self, sql: impl SqlSafeStr) -> Result<(), DbError> {
         match &mut self.inner {
-            Kind::Sqlite(turn) => Ok(sqlx::raw_sql(sql).execute(turn.connection()?).await.map(drop)?),
+            Kind::Sqlite(turn) => Ok(statement(sqlx::raw_sql(sql).execute(turn.connection()?)).await.map(drop)?),
             Kind::Postgres(t) => t.execute_script(sql.into_sql_str()).await,
         }
     }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
 use tracing::Instrument;
 
 #[derive(Clone, Debug)]
@@ -69,8 +70,9 @@ impl Engine {
                 Err(error) => tracing::warn!(%error, "cannot forget old operations"),
             }
             tokio::select! {
-                () = tokio::time::sleep(PURGE_INTERVAL) => {}
+                biased;
                 _ = stop.wait_for(|s| *s) => return,
+                () = tokio::time::sleep(PURGE_INTERVAL) => {}
             }
         }
     }
@@ -79,6 +81,8 @@ impl Engine {
         let look = self.look.clone();
         let _hints = self.bus.listen(WAKE, Arc::new(move || look.notify_one()));
         let slots = Arc::new(Semaphore::new(self.settings.concurrency));
+        // who drops this future ends its work too
+        let mut driving = JoinSet::new();
         loop {
             let free = slots.available_permits();
             let found = if free == 0 { Ok(Vec::new()) } else { self.claim(free.min(64)).await };
@@ -89,7 +93,7 @@ impl Engine {
                         let Ok(slot) = slots.clone().acquire_owned().await else { return };
                         let engine = self.clone();
                         let span = tracing::info_span!("operation", id = %op.id, kind = op.kind, subject = op.subject);
-                        tokio::spawn(
+                        driving.spawn(
                             async move {
                                 engine.drive(op).await;
                                 drop(slot);
@@ -105,13 +109,15 @@ impl Engine {
                     0
                 }
             };
+            while driving.try_join_next().is_some() {}
             if took > 0 && slots.available_permits() > 0 {
                 continue;
             }
             tokio::select! {
+                biased;
+                _ = stop.wait_for(|s| *s) => break,
                 () = self.look.notified() => {}
                 () = tokio::time::sleep(self.settings.interval) => {}
-                _ = stop.wait_for(|s| *s) => break,
             }
         }
         let all = u32::try_from(self.settings.concurrency).unwrap_or(u32::MAX);

@@ -5,6 +5,7 @@ use compute_model::assignment::{
     Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, Want, subject,
 };
 use compute_model::spec::InstanceSpec;
+use compute_model::states::PowerState;
 use platform_bus::{Bus, LocalBus, Subscription, serve};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,8 @@ struct State {
     registered: Vec<HostName>,
     fetches: Vec<Fetch>,
     deaf: bool,
+    busy: bool,
+    power: HashMap<InstanceId, PowerState>,
 }
 
 impl Conductor {
@@ -116,6 +119,16 @@ impl Conductor {
         self.state.lock().unwrap().deaf = deaf;
     }
 
+    /// What is said of a guest's power to an agent that starts.
+    pub(crate) fn believe(&self, id: InstanceId, power: PowerState) {
+        self.state.lock().unwrap().power.insert(id, power);
+    }
+
+    /// Every server is busy: what nobody has asked for must be said again later.
+    pub(crate) fn be_busy(&self, busy: bool) {
+        self.state.lock().unwrap().busy = busy;
+    }
+
     /// Waits until there is something to see. Fails the test after ten seconds.
     pub(crate) async fn until<T>(&self, what: &str, mut see: impl FnMut(&Seen) -> Option<T>) -> T {
         let waiting = async {
@@ -174,6 +187,7 @@ impl State {
         let open = ours.clone().filter(|(a, r)| q.all || *r < a.generation).map(|(a, _)| a);
         let fetched = Fetched {
             assignments: open.chain(left).cloned().collect(),
+            power: ours.clone().filter_map(|(a, _)| Some((a.instance, *self.power.get(&a.instance)?))).collect(),
             reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
         };
         self.fetches.push(q);
@@ -194,7 +208,7 @@ impl State {
             return Ok(Reported { accepted: true });
         }
         let accepted = match (r.generation, self.assignments.get_mut(&r.instance)) {
-            (None, _) => true,
+            (None, _) => !self.busy,
             (Some(_), None) => false,
             (Some(g), Some((a, _))) if g != a.generation || a.host != r.host => false,
             (Some(_), Some(_)) if is_progress(&r) => true,

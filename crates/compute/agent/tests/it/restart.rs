@@ -95,6 +95,24 @@ async fn running_guests_are_adopted_and_missing_and_unknown_ones_told() {
     agent.stop().await;
 }
 
+#[tokio::test]
+async fn what_failed_is_not_taken_for_done_after_a_restart() {
+    let world = World::new(true);
+    let vm = server();
+    world.hypervisor.set(vm.id, PowerState::Shutdown, false);
+    // the stop had failed, and later the host lost its power
+    world.conductor.assign_quietly(HOST, &vm, Want::Stop { grace_secs: 0 });
+    world.conductor.settle(vm.id);
+    world.conductor.believe(vm.id, PowerState::Running);
+    let agent = world.start();
+    let off = Outcome::Done { power: PowerState::Shutdown };
+    world
+        .conductor
+        .until("its power", |seen| seen.reports.iter().find(|r| r.generation.is_none() && r.outcome == off).map(drop))
+        .await;
+    agent.stop().await;
+}
+
 /// Simulated guests die with the process: they are given back to the driver as the conductor knows them.
 #[tokio::test]
 async fn guests_without_a_process_are_remembered_for_the_driver() {

@@ -182,6 +182,27 @@ async fn a_guest_that_powers_itself_off_is_told() {
 }
 
 #[tokio::test]
+async fn a_change_that_comes_at_the_wrong_moment_is_told_again() {
+    let world = World::new(false);
+    let agent = world.start_with(|c| c.look_interval = Duration::from_millis(20));
+    let vm = server();
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.outcome(vm.id, generation).await;
+    world.conductor.be_busy(true);
+    world.hypervisor.set(vm.id, PowerState::Crashed, true);
+    world.conductor.until("a refusal", |seen| seen.refused.first().map(drop)).await;
+    world.conductor.be_busy(false);
+    let crashed = Outcome::Done { power: PowerState::Crashed };
+    world
+        .conductor
+        .until("the crash", |seen| {
+            seen.reports.iter().find(|r| r.generation.is_none() && r.outcome == crashed).map(drop)
+        })
+        .await;
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn changed_facts_are_registered_again() {
     let world = World::new(false);
     let agent = world.start_with(|c| c.look_interval = Duration::from_millis(20));

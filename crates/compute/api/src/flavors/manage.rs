@@ -22,7 +22,7 @@ pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
         v => input::integer(v)
             .ok_or_else(|| Fault::bad_request(format!("Invalid input received: {key} must be an integer"))),
     };
-    let flavor_id = input::text(&wanted["id"]).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let flavor_id = input::text(&wanted["id"]).unwrap_or_else(|| base::entropy::uuid().to_string());
     let rxtx_factor = input::text(&wanted["rxtx_factor"]).map_or(Ok(1.0), |t| t.parse::<f64>());
     let rxtx_factor = rxtx_factor.ok().filter(|f| *f > 0.0 && *f <= RXTX_MAX).ok_or_else(|| {
         Fault::bad_request("Invalid input received: 'rxtx_factor' argument must be a float between 0 and 3.40282e+38")

@@ -5,7 +5,8 @@
 //! schedule ──claimed──▶ await_host ──report: done──▶ (active)
 //!    ▲   └─no host─▶ (error, with the reasons)  ├──silent─▶ (error; it may still be at it, so its claim stays)
 //!    └── failed_on_host ◀── report: failed ─────┘
-//!              └── too many hosts, or no other would do better ─▶ (error)
+//!              ├── too many hosts, or no other would do better ─▶ (error)
+//!              └── its guest could not be removed again ─▶ (error; its claim stays)
 //! ```
 
 use super::{About, Build, Waiting, data, instance_id};
@@ -13,6 +14,7 @@ use crate::Conductor;
 use async_trait::async_trait;
 use base::{HostName, InstanceId, OperationId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
+use compute_model::states::PowerState;
 use compute_model::work;
 use compute_selection::{NoHost, Whither};
 use compute_store::hosts::host_build_ended;
@@ -117,6 +119,10 @@ impl Build {
         let operation = op.id;
         let host = server.host.clone();
         let last = work.failed.last().cloned().unwrap_or_default();
+        if work.left_behind {
+            let details = format!("{}: {}, and the guest could not be removed again", last.0, last.1);
+            return self.fail(id, work.action_id, last.1, details, None);
+        }
         let again = work.retry && work.failed.len() < self.0.settings.max_attempts;
         let left = Left { conductor: self.0.clone(), id, operation, host: host.unwrap_or_default(), now };
         if again {
@@ -184,15 +190,18 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
                 return Ok(false);
             }
             instance_moves::instance_built(tx, about.instance, *power, about.now).await?;
+            // it may have ended already
+            instance_moves::instance_power_noticed(tx, about.instance, about.host, *power, about.now).await?;
             host_build_ended(tx, about.host, false).await?;
             event_add(tx, work.action_id, BUILT, Some(about.host), about.now, Some((about.now, None))).await?;
             action_end(tx, about.now, work.action_id, None).await?;
             record(tx, &about.instance.to_string(), None, about.now, "build.done", about.host).await?;
             Ok(false)
         }
-        Outcome::Failed { message, worth_retrying_elsewhere, .. } => {
+        Outcome::Failed { message, worth_retrying_elsewhere, power } => {
             work.failed.push((about.host.to_owned(), message.clone()));
             work.retry = *worth_retrying_elsewhere;
+            work.left_behind = *power != PowerState::NoState;
             if !resume(tx, about.now, op.id, AWAIT, Resumed::At(FAILED, &json!(work))).await? {
                 return Ok(false);
             }

@@ -80,6 +80,8 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
     match about.outcome {
         Outcome::Done { power: seen } => {
             instance_moves::instance_settled(tx, id, &power.done, Some(*seen), now).await?;
+            // it may not have stayed so
+            instance_moves::instance_power_noticed(tx, id, about.host, *seen, now).await?;
             event_add(tx, power.action_id, &power.event, Some(about.host), now, Some((now, None))).await?;
             action_end(tx, now, power.action_id, None).await?;
             record(tx, &id.to_string(), None, now, "power.done", &power.event).await?;

@@ -1,6 +1,6 @@
 //! Builds, well and badly.
 
-use crate::host::{failed, running};
+use crate::host::{done, failed, running};
 use crate::world::{Server, World, fault, settings};
 use compute_conductor::ConductorSettings;
 use compute_model::assignment::{Outcome, Want};
@@ -76,6 +76,31 @@ async fn the_next_host_is_tried() {
         assert_eq!(w.failed_builds(second.name.as_str()).await, 0);
         assert_eq!(w.claimed().await, one_on(second.name.as_str()));
         assert!(w.newest_action(id).await.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_other_host_starts_a_guest_that_the_first_may_still_have() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let (a, b) = (w.host("a").await, w.host("b").await);
+        let id = w.create(Server::default()).await;
+        let first = w.until("a host", async || w.server(id).await.host).await;
+        let (first, second) = if first == "a" { (a, b) } else { (b, a) };
+        let job = first.next().await;
+        assert!(first.answer(&job, failed("its monitor is silent", true, PowerState::Running)).await);
+        let server = w.settled(id, "error").await;
+        assert_eq!(server.host.as_deref(), Some(first.name.as_str()), "it is still that host's to look after");
+        assert_eq!(w.claimed().await, one_on(first.name.as_str()));
+        assert_eq!(fault(&server).0, "its monitor is silent");
+        assert!(second.fetch().await.is_empty());
+        w.delete(id).await;
+        let removal = first.next().await;
+        assert_eq!(removal.want, Want::Destroy);
+        assert!(first.answer(&removal, done(PowerState::NoState)).await);
+        w.settled(id, "deleted").await;
+        assert_eq!(w.claimed().await, BTreeMap::new());
     })
     .await;
 }

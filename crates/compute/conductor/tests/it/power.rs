@@ -2,7 +2,7 @@
 
 use crate::delete::active;
 use crate::host::{done, failed};
-use crate::world::{World, fault, settings};
+use crate::world::{Server, World, fault, settings};
 use compute_conductor::ConductorSettings;
 use compute_model::assignment::Want;
 use compute_model::states::PowerState;
@@ -26,6 +26,39 @@ async fn a_server_is_stopped() {
         let (finished, message, events) = w.newest_action(id).await;
         assert!(finished && message.is_none());
         assert_eq!(events.len(), 1, "the repetition changed nothing");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_crash_while_the_server_is_busy_must_be_said_again() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = active(&w, &a).await;
+        w.stop(id).await;
+        let job = a.next().await;
+        assert!(!a.report(id, None, done(PowerState::Crashed)).await, "what is asked of it wins");
+        assert!(a.answer(&job, failed("no monitor", true, PowerState::NoState)).await);
+        w.settled(id, "active").await;
+        assert!(a.report(id, None, done(PowerState::Crashed)).await);
+        w.settled(id, "stopped").await;
+        assert!(a.report(id, None, done(PowerState::Crashed)).await, "that it is known is no reason to say it again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_that_ends_at_once_is_not_shown_as_running() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = w.create(Server::default()).await;
+        let job = a.next().await;
+        assert!(a.answer(&job, done(PowerState::Crashed)).await);
+        let server = w.settled(id, "stopped").await;
+        assert_eq!(server.power_state, PowerState::Crashed as i64);
+        assert!(server.launched_at.is_some(), "it was built");
     })
     .await;
 }
@@ -96,7 +129,7 @@ async fn power_that_changes_by_itself_is_written_down_unless_something_else_is_g
         let (a, b) = (w.host("a").await, w.host("b").await);
         let id = w.create(crate::world::Server { host: Some("a".into()), ..Default::default() }).await;
         let job = a.next().await;
-        assert!(a.report(id, None, done(PowerState::Shutdown)).await);
+        assert!(!a.report(id, None, done(PowerState::Shutdown)).await);
         assert_eq!(w.server(id).await.vm_state, "building");
         assert!(a.answer(&job, crate::host::running()).await);
         assert!(b.report(id, None, done(PowerState::Shutdown)).await);

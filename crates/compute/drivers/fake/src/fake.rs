@@ -8,7 +8,7 @@ use base::{Clock, InstanceId, SystemClock, Timestamp};
 use compute_model::driver::{Abilities, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
 use serde_json::json;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -46,7 +46,7 @@ pub struct Fake {
 
 #[derive(Debug)]
 struct State {
-    guests: HashMap<InstanceId, PowerState>,
+    guests: BTreeMap<InstanceId, PowerState>,
     changed: BTreeSet<InstanceId>,
     failures: Failures,
 }
@@ -54,7 +54,7 @@ struct State {
 impl Fake {
     pub fn new(config: FakeConfig) -> Self {
         let failures = Failures::new(config.seed);
-        let state = State { guests: HashMap::new(), changed: BTreeSet::new(), failures };
+        let state = State { guests: BTreeMap::new(), changed: BTreeSet::new(), failures };
         Self { config, booted_at: SystemClock.now(), state: Mutex::new(state), some_change: Notify::new() }
     }
 

@@ -24,7 +24,7 @@ pub(in crate::servers) fn generate() -> String {
 
 /// `r-` and eight letters or digits.
 pub(super) fn reservation_id() -> String {
-    let mut rng = rand::rng();
+    let mut rng = base::entropy::rng();
     let letters: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let picked = (0..8).filter_map(|_| letters.choose(&mut rng)).map(|b| char::from(*b));
     "r-".chars().chain(picked).collect()
