@@ -40,13 +40,13 @@ fn names(of: &[(String, Content)]) -> BTreeSet<String> {
 async fn every_table_is_found_and_the_fixture_has_rows_of_each() {
     on_each_empty(async |db, _| {
         old(&db).await;
-        let all = contents(db).await.unwrap();
+        let all = contents(&db).await.unwrap();
         assert_eq!(names(&all), tables_created(&known_then()));
         for (name, content) in all {
             assert!(content.rows > 0, "{name} has no row in the fixture");
         }
         db.migrate().await.unwrap();
-        assert_eq!(names(&contents(db).await.unwrap()), tables_created(&migrations()), "found from the schema");
+        assert_eq!(names(&contents(&db).await.unwrap()), tables_created(&migrations()), "found from the schema");
     })
     .await;
 }
@@ -71,9 +71,9 @@ async fn an_older_database_is_brought_up_and_served() {
 
 async fn brought_up(db: &Db, url: &str) -> Result<()> {
     old(db).await;
-    let before = contents(db).await?;
+    let before = contents(&db).await?;
     db.migrate().await?;
-    let after = contents(db).await?;
+    let after = contents(&db).await?;
     for (name, content) in &before {
         let now = after.iter().find(|(n, _)| n == name).with_context(|| format!("{name} is gone"))?;
         ensure!(now.1.rows == content.rows, "{name} had {} rows, has {}", content.rows, now.1.rows);
