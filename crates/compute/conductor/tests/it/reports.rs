@@ -64,8 +64,10 @@ async fn nobody_is_believed_about_a_server_that_is_not_there() {
 async fn harm_done_to_a_guest_is_kept_in_its_history() {
     on_each_engine(|db| async move {
         let w = World::new(&db);
-        let (a, b) = (w.host("a").await, w.host("b").await);
+        let a = w.host("a").await;
         let id = active(&w, &a).await;
+        // only now: it must not be given the server
+        let b = w.host("b").await;
         let harm = failed("its disk is gone", false, PowerState::Running);
         assert!(b.report(id, None, harm.clone()).await);
         assert_eq!(w.count("SELECT COUNT(*) FROM events WHERE what = 'guest.damaged'").await, 0, "not its host");
