@@ -75,7 +75,6 @@ pub async fn copy(
 }
 
 /// What a database holds, by table: two that hold the same are equal here.
-#[cfg(feature = "testing")]
 pub async fn contents(db: &Db) -> Result<Vec<(String, Content)>, DbError> {
     let mut tx = snapshot(db).await?;
     let mut all = Vec::new();

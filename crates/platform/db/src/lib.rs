@@ -32,8 +32,8 @@ pub mod testing;
 
 pub use builder::SqlBuilder;
 #[cfg(feature = "testing")]
-pub use copy::{Content, contents, dump};
-pub use copy::{CopiedTable, Progress, copy};
+pub use copy::dump;
+pub use copy::{Content, CopiedTable, Progress, contents, copy};
 pub use error::{DbError, Unavailable};
 pub use migrate::{Change, Contracts, Migrated, Migration, Schema, migrations};
 pub use settings::Settings;
