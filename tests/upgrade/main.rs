@@ -71,9 +71,9 @@ async fn an_older_database_is_brought_up_and_served() {
 
 async fn brought_up(db: &Db, url: &str) -> Result<()> {
     old(db).await;
-    let before = contents(&db).await?;
+    let before = contents(db).await?;
     db.migrate().await?;
-    let after = contents(&db).await?;
+    let after = contents(db).await?;
     for (name, content) in &before {
         let now = after.iter().find(|(n, _)| n == name).with_context(|| format!("{name} is gone"))?;
         ensure!(now.1.rows == content.rows, "{name} had {} rows, has {}", content.rows, now.1.rows);

@@ -143,14 +143,10 @@ async fn copy(from: &str, to: &str) -> Result<()> {
     let source = open(&Settings::new(from)).await.context("--from")?;
     let target = open(&Settings::new(to)).await.context("--to")?;
     let bar = progress(1);
-    let mut shown = 0;
     let copied = platform_db::copy(&source, &target, |p| {
-        if p.number != shown {
-            shown = p.number;
-            bar.set_length(p.of as u64);
-            bar.set_position(p.number as u64);
-            say(&bar, &format!("{:>3}/{} {}", p.number, p.of, p.table));
-        }
+        bar.set_length(p.of as u64);
+        bar.set_position(p.number as u64);
+        say(&bar, &format!("{:>3}/{} {}", p.number, p.of, p.table));
     })
     .await;
     bar.finish_and_clear();

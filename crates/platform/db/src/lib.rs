@@ -10,8 +10,9 @@
 //! - On PostgreSQL other writers run beside you (READ COMMITTED): decide in the `WHERE` of an UPDATE, not between a
 //!   SELECT and an UPDATE.
 //!
-//! Reads go to a pool ([`Db::fetch_all`] …) and may be asked twice, if a connection ends under them. Writes go through [`Db::begin`] → [`Tx`] → [`Tx::commit`]; a `Tx` that is
-//! dropped leaves nothing behind. On SQLite writers take turns on one connection and *share* commits (see `group`), so a
+//! Reads go to a pool ([`Db::fetch_all`] …), and may be asked twice if a connection ends under them: nothing that changes
+//! something belongs there. Writes go through [`Db::begin`] → [`Tx`] → [`Tx::commit`]; a `Tx` that is dropped leaves nothing
+//! behind. On SQLite writers take turns on one connection and *share* commits (see `group`), so a
 //! transaction must do nothing but SQL between `begin` and `commit`: everybody else waits for it.
 
 mod builder;
@@ -37,7 +38,9 @@ mod simulation;
 pub mod testing;
 
 pub use builder::SqlBuilder;
-pub use copy::{Content, CopiedTable, Progress, contents, copy, dump};
+#[cfg(feature = "testing")]
+pub use copy::dump;
+pub use copy::{Content, CopiedTable, Progress, contents, copy};
 pub use error::{DbError, Unavailable};
 pub use migrate::{Change, Contracts, Migrated, Migration, Schema, migrations};
 pub use settings::Settings;
