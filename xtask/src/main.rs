@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod repo;
+mod sim;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,11 +21,15 @@ enum Command {
     Check(check::Arguments),
     /// Figures of the release binary against their goals
     Bench(bench::Arguments),
+    /// Simulated clouds, each from a seed: --seed N [--trace], --seeds FROM..TO, --mutant NAME
+    #[command(disable_help_flag = true)]
+    Sim(sim::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
     }
 }
