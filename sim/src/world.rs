@@ -40,9 +40,10 @@ pub struct Outcome {
     pub broken: Vec<String>,
 }
 
-/// Longest time everything may take to come to rest: the longest deadline is 30 minutes from a request.
+/// Longest time everything may take to come to rest: the longest deadline is 30 minutes from a request, by a clock that
+/// may have been five minutes ahead.
 const REST: Duration = Duration::from_secs(40 * 60);
-/// A clock that was wrong by an hour may have written down moments that are an hour away.
+/// How often it is looked whether all has.
 const LOOK: Duration = Duration::from_secs(5);
 /// After the last operation has ended: a look of every agent at its guests, and its report.
 const SETTLED: Duration = Duration::from_secs(70);
@@ -53,7 +54,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome> {
     note_panics();
     PANICS.take();
     let outcome = runtime.block_on(history(seed, options));
-    // ends every task that is left, while chance and statements are still the simulation's
+    // ends every task that is left
     drop(runtime);
     outcome.with_context(|| format!("seed {seed}"))
 }
