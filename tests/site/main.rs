@@ -3,4 +3,5 @@
 mod boundaries;
 mod faults;
 mod guests;
+mod metadata;
 mod rolling;

@@ -72,6 +72,7 @@ async fn restart_everything() -> Result<()> {
         "image-registry",
         "image-api",
         "compute-api",
+        "compute-metadata",
         "compute-scheduler",
         "compute-conductor",
         "compute-agent",

@@ -7,7 +7,8 @@
 //!   ┌───────────┴───────────┐ bridge, 10.x.y.0/24
 //!   │ balancer (HAProxy)    │
 //!   │ store    (PostgreSQL, NATS)
-//!   │ ctl1 …   identity placement image-registry compute-api compute-scheduler compute-conductor
+//!   │ ctl1 …   identity placement image-registry compute-api compute-metadata compute-scheduler
+//!   │          compute-conductor
 //!   │ img1 …   image-api, before one store of files
 //!   │ cmp1 …   compute-agent with its guests
 //! ```
@@ -62,11 +63,12 @@ impl Plan {
 }
 
 /// Roles of a controller, with the ports OpenStack gives them where it does. What has no API still serves `/healthz`.
-const CONTROL: [(&str, u16); 6] = [
+const CONTROL: [(&str, u16); 7] = [
     ("identity", 5000),
     ("placement", 8778),
     ("image-registry", 9191),
     ("compute-api", 8774),
+    ("compute-metadata", 8775),
     ("compute-scheduler", 8701),
     ("compute-conductor", 8702),
 ];

@@ -125,6 +125,7 @@ pub(crate) struct Compute {
     pub fence_command: Vec<String>,
     pub fence_timeout_secs: u64,
     pub recover_most_hosts: u32,
+    pub metadata_proxy_shared_secret: Secret,
     pub policy_file: String,
 }
 
@@ -221,6 +222,7 @@ impl Default for Compute {
             fence_command: Vec::new(),
             fence_timeout_secs: 60,
             recover_most_hosts: 1,
+            metadata_proxy_shared_secret: Secret::default(),
             policy_file: String::new(),
         }
     }
@@ -325,6 +327,10 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("compute.fence_timeout_secs", "How long that command may take."),
     ("compute.recover_most_hosts", "Hosts recovered at once. None is, if more than half of them are silent."),
+    (
+        "compute.metadata_proxy_shared_secret",
+        "What the network's metadata proxies sign with, for the role compute-metadata. Empty: it refuses every request.",
+    ),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
     ("doctor.interval_secs", "From one of the doctor's checks to the next, about. 0: it does not look by itself."),
     ("doctor.repair", "Mend what it finds, where that is safe. Otherwise it only tells, by log and metric."),

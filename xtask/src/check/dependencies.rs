@@ -28,7 +28,7 @@ const BOUNDARIES: &[Boundary] = &[
         why: "a compute host never sees the database: whoever breaks out of a guest must not find its password",
     },
     Boundary {
-        crates: &["*-api"],
+        crates: &["*-api", "compute-metadata"],
         except: &[],
         never: &["*-driver-*", "compute-agent"],
         why: "an API writes down what is wanted and answers; only the agent acts on a hypervisor",

@@ -1,4 +1,4 @@
-//! Compute's assembly: API, conductor with its engine, and the agent with its drivers.
+//! Compute's assembly: API, metadata, conductor with its engine, and the agent with its drivers.
 
 use super::{Assembly, Ground, Role, with_policy};
 use crate::config::{Accelerator, Compute};
@@ -9,6 +9,7 @@ use compute_api::{ComputeApi, Parts};
 use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
+use compute_metadata::ComputeMetadata;
 use compute_model::driver::Driver;
 use compute_selection::{BusScheduler, HostView, Scheduler, Select};
 use compute_store::Store;
@@ -35,6 +36,9 @@ pub(crate) async fn start(
     let host = host_name(&g.config.compute)?;
     if g.roles.has(Role::ComputeApi) {
         api(g, auth, images.clone(), a).await?;
+    }
+    if g.roles.has(Role::ComputeMetadata) {
+        metadata(g, a)?;
     }
     if g.roles.has(Role::ComputeScheduler) || g.roles.has(Role::ComputeConductor) {
         conductor_and_scheduler(g, &host, a)?;
@@ -67,6 +71,25 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
     });
     let service = compute_api::service(api, auth, g.urls.identity_v3());
     a.router = service.mount(std::mem::take(&mut a.router), "/compute");
+    Ok(())
+}
+
+/// At the root of a listener of its own, because the network's proxies know no prefix. Beside other services it is below
+/// one, for whoever puts a balancer in between; there it asks for no token, so without a secret, with which it could
+/// only refuse, it is left out.
+fn metadata(g: &Ground, a: &mut Assembly) -> Result<()> {
+    let secret = g.config.compute.metadata_proxy_shared_secret.clone();
+    let alone = g.roles.is_only(Role::ComputeMetadata);
+    if !alone && secret.expose().is_empty() {
+        return Ok(());
+    }
+    let metadata = ComputeMetadata::new(store(g)?, compute_metadata::Config::new(secret));
+    let service = compute_metadata::service(metadata);
+    let router = std::mem::take(&mut a.router);
+    a.router = match alone {
+        true => compute_metadata::mount_alone(&service, router),
+        false => service.mount(router, "/metadata"),
+    };
     Ok(())
 }
 

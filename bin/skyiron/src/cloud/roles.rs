@@ -12,17 +12,19 @@ pub(crate) enum Role {
     ImageApi,
     ImageRegistry,
     ComputeApi,
+    ComputeMetadata,
     ComputeScheduler,
     ComputeConductor,
     ComputeAgent,
 }
 
-const ALL: [Role; 8] = [
+const ALL: [Role; 9] = [
     Role::Identity,
     Role::Placement,
     Role::ImageApi,
     Role::ImageRegistry,
     Role::ComputeApi,
+    Role::ComputeMetadata,
     Role::ComputeScheduler,
     Role::ComputeConductor,
     Role::ComputeAgent,
@@ -32,6 +34,11 @@ impl Role {
     /// Whether it keeps something in the database. The others never open it, whatever their configuration says.
     fn keeps_something(self) -> bool {
         !matches!(self, Self::ImageApi | Self::ComputeAgent)
+    }
+
+    /// Whether other roles ask it for something.
+    fn is_needed(self) -> bool {
+        self != Self::ComputeMetadata
     }
 }
 
@@ -43,11 +50,11 @@ impl Roles {
         Self([true; ALL.len()])
     }
 
-    /// `has_bus`: whether the bus reaches other processes. Without one every role must be here, because each needs
-    /// others.
+    /// `has_bus`: whether the bus reaches other processes. Without one every role that others need must
+    /// be here.
     pub(crate) fn chosen(some: &[Role], has_bus: bool) -> Result<Self> {
         let chosen = Self(ALL.map(|r| some.contains(&r)));
-        let missing: Vec<Role> = ALL.into_iter().filter(|r| !chosen.has(*r)).collect();
+        let missing: Vec<Role> = ALL.into_iter().filter(|r| r.is_needed() && !chosen.has(*r)).collect();
         if !missing.is_empty() && !has_bus {
             bail!("bus.url is not set, so nothing here can reach {missing:?} in other processes");
         }
@@ -56,6 +63,11 @@ impl Roles {
 
     pub(crate) fn has(self, role: Role) -> bool {
         ALL.iter().position(|r| *r == role).is_some_and(|n| self.0[n])
+    }
+
+    /// Whether the process is that role and nothing else.
+    pub(crate) fn is_only(self, role: Role) -> bool {
+        ALL.into_iter().all(|r| self.has(r) == (r == role))
     }
 
     /// Refuses an identity that would tell clients that all services are where it is, when they are not.
@@ -110,6 +122,16 @@ mod tests {
         let refused = Roles::chosen(&ALL[1..], false).unwrap_err().to_string();
         assert!(refused.contains("bus.url") && refused.contains("Identity"), "{refused}");
         assert!(ALL.iter().all(|r| Roles::chosen(&[*r], true).is_ok()));
+        let needed: Vec<Role> = ALL.into_iter().filter(|r| *r != Role::ComputeMetadata).collect();
+        assert!(Roles::chosen(&needed, false).is_ok());
+    }
+
+    #[test]
+    fn a_role_alone() {
+        let alone = Roles::chosen(&[Role::ComputeMetadata], true).unwrap();
+        assert!(alone.is_only(Role::ComputeMetadata) && !alone.is_only(Role::ComputeApi));
+        let two = Roles::chosen(&[Role::ComputeMetadata, Role::ComputeApi], true).unwrap();
+        assert!(!two.is_only(Role::ComputeMetadata) && !two.is_only(Role::ComputeApi));
     }
 
     #[test]

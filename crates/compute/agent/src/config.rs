@@ -2,6 +2,7 @@
 
 use base::HostName;
 use compute_model::driver::Driver;
+use compute_model::metadata::DHCP_DOMAIN;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub struct AgentConfig {
     pub keep_free_bytes: u64,
     /// Images that no guest uses are dropped from the cache this long after their last use. `None`: never.
     pub unused_image_age: Option<Duration>,
-    /// What follows the host name in a guest's metadata; may be empty. `novalocal`: `[api] dhcp_domain` of Nova.
+    /// What follows the host name in a guest's metadata; may be empty.
     pub dhcp_domain: String,
 }
 
@@ -48,7 +49,7 @@ impl AgentConfig {
             downloads: 2,
             keep_free_bytes: 256 << 20,
             unused_image_age: Some(Duration::from_secs(24 * 3600)),
-            dhcp_domain: "novalocal".to_owned(),
+            dhcp_domain: DHCP_DOMAIN.to_owned(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::spec::InstanceSpec;
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// Python's decoder takes padding or leaves it; so must this one.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -28,6 +29,9 @@ pub type Seed = [u8; 512];
 /// The newest version under another name.
 pub const LATEST: &str = "latest";
 
+/// What follows host names unless an operator says otherwise: `[api] dhcp_domain` of Nova.
+pub const DHCP_DOMAIN: &str = "novalocal";
+
 /// EC2 versions that are not written to config drives: `[api] config_drive_skip_versions`.
 const NOT_ON_DRIVES: &[&str] =
     &["1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01"];
@@ -37,18 +41,25 @@ pub struct GuestMetadata<'a> {
     spec: &'a InstanceSpec,
     dhcp_domain: &'a str,
     network: Option<Value>,
+    address: Option<IpAddr>,
     vendor_data: Value,
 }
 
 impl<'a> GuestMetadata<'a> {
     /// `dhcp_domain` follows the host name after a dot, unless it is empty.
     pub fn new(spec: &'a InstanceSpec, dhcp_domain: &'a str) -> Self {
-        Self { spec, dhcp_domain, network: None, vendor_data: Value::Object(Default::default()) }
+        Self { spec, dhcp_domain, network: None, address: None, vendor_data: Value::Object(Default::default()) }
     }
 
     /// The content of `network_data.json`. Without it the document is an empty object.
     pub fn with_network(mut self, network: Value) -> Self {
         self.network = Some(network);
+        self
+    }
+
+    /// The address the guest asks from: its `local-ipv4`, whatever its kind. A drive is written before there is one.
+    pub fn with_address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
         self
     }
 

@@ -1,7 +1,7 @@
 //! `instances`: the changes a request makes. Each is decided in the `WHERE` of its UPDATE: whoever comes second changes
 //! nothing and looks again.
 
-use crate::instances::Instance;
+use crate::instances::{Instance, PASSWORD, json};
 use base::{InstanceId, Timestamp};
 use platform_db::{DbError, SqlBuilder, Tx, Value, args};
 use std::collections::BTreeMap;
@@ -135,12 +135,33 @@ pub async fn instance_tags_set(tx: &mut Tx, seen: &Instance, tags: &[String], no
     Ok(n == 1)
 }
 
+/// Notes the password the guest has posted, if nothing else was noted meanwhile.
+pub async fn instance_password_set(
+    tx: &mut Tx,
+    seen: &Instance,
+    password: &str,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let mut noted = noted(seen);
+    noted.insert(PASSWORD.to_owned(), password.into());
+    instance_noted_set(tx, seen, noted, now).await
+}
+
 /// Forgets the password the guest has posted, if nothing else was noted meanwhile.
 pub async fn instance_password_clear(tx: &mut Tx, seen: &Instance, now: Timestamp) -> Result<bool, DbError> {
-    let mut kept: serde_json::Map<String, serde_json::Value> =
-        crate::instances::json("system_metadata", &seen.system_metadata).unwrap_or_default();
-    kept.remove("password");
-    let text = serde_json::Value::Object(kept).to_string();
+    let mut noted = noted(seen);
+    noted.remove(PASSWORD);
+    instance_noted_set(tx, seen, noted, now).await
+}
+
+type Noted = serde_json::Map<String, serde_json::Value>;
+
+fn noted(seen: &Instance) -> Noted {
+    json("system_metadata", &seen.system_metadata).unwrap_or_default()
+}
+
+async fn instance_noted_set(tx: &mut Tx, seen: &Instance, noted: Noted, now: Timestamp) -> Result<bool, DbError> {
+    let text = serde_json::Value::Object(noted).to_string();
     let n = tx
         .execute(
             "UPDATE instances SET system_metadata = $3, updated_at = $4

@@ -62,6 +62,9 @@ pub struct Instance {
     pub deleted_at: Option<i64>,
 }
 
+/// Where `system_metadata` keeps the guest's password.
+pub(crate) const PASSWORD: &str = "password";
+
 /// Reads a JSON column. What cannot be read was not written by us: it is logged and taken as empty.
 pub(crate) fn json<T: DeserializeOwned>(column: &'static str, text: &str) -> Option<T> {
     serde_json::from_str(text)
@@ -89,6 +92,15 @@ impl Instance {
     pub fn tags(&self) -> Vec<String> {
         json("tags", &self.tags).unwrap_or_default()
     }
+    /// The encrypted password that the guest has posted, if it has.
+    pub fn password(&self) -> Option<String> {
+        let mut noted: serde_json::Map<String, serde_json::Value> = json("system_metadata", &self.system_metadata)?;
+        match noted.remove(PASSWORD) {
+            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
     /// What decides whether something may be done to it.
     pub fn standing(&self) -> Standing<'_> {
         Standing {

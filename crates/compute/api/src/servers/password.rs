@@ -5,7 +5,7 @@ use crate::ComputeApi;
 use crate::faults::db;
 use compute_store::instance_changes::instance_password_clear;
 use platform_http::{Call, Fault, Reply, Route};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 const SHOW: &str = "os_compute_api:os-server-password:show";
 const CLEAR: &str = "os_compute_api:os-server-password:clear";
@@ -18,12 +18,10 @@ pub(super) fn routes() -> Vec<Route<ComputeApi>> {
     ]
 }
 
-/// Kept in the server's system metadata as `password`; empty if the guest has posted none.
+/// Empty if the guest has posted none.
 async fn show(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let instance = find::live(&api, &call, SHOW).await?;
-    let kept: Map<String, Value> = serde_json::from_str(&instance.system_metadata).unwrap_or_default();
-    let password = kept.get("password").and_then(Value::as_str).unwrap_or_default();
-    Ok(Reply::json(200, &json!({"password": password})))
+    Ok(Reply::json(200, &json!({"password": instance.password().unwrap_or_default()})))
 }
 
 async fn clear(api: ComputeApi, call: Call) -> Result<Reply, Fault> {

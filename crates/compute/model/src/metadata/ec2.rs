@@ -30,7 +30,7 @@ impl GuestMetadata<'_> {
         put("ami-manifest-path", json!("FIXME"));
         put("instance-id", json!(ec2_id("i", spec.id.0)));
         put("hostname", json!(self.hostname()));
-        put("local-ipv4", Value::Null);
+        put("local-ipv4", json!(self.address));
         put("reservation-id", json!(spec.reservation_id));
         put("security-groups", json!([]));
         if let Some(key) = &spec.keypair {

@@ -98,7 +98,7 @@ impl GuestMetadata<'_> {
     /// What `openstack/<version>` lists to those who ask the service. `None`: there is no such version.
     pub fn listing(&self, version: &str) -> Option<Vec<&'static str>> {
         let has = at_least(OPENSTACK_VERSIONS, version)?;
-        let user_data = self.spec.user_data.is_some();
+        let user_data = self.user_data().is_some();
         let all = [
             ("meta_data.json", true),
             ("user_data", user_data),

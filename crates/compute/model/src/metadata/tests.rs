@@ -182,6 +182,8 @@ fn ec2_by_version() {
     }
     assert_eq!(metadata.ec2(LATEST).unwrap(), expected);
     assert_eq!(metadata.ec2("2010-01-01"), None);
+    let asking = GuestMetadata::new(&spec, "novalocal").with_address("10.0.0.9".parse().unwrap());
+    assert_eq!(asking.ec2(LATEST).unwrap()["local-ipv4"], "10.0.0.9");
 }
 
 #[test]
