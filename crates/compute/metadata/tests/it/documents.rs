@@ -176,3 +176,25 @@ async fn the_random_seed_is_new_for_each_reader() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_more_guests_are_remembered_than_fit() {
+    on_each_engine(async |db| {
+        let world = World::on(&db);
+        let mut guests = Vec::new();
+        for _ in 0..257 {
+            guests.push(world.guest(|_| ()).await);
+        }
+        let ask = async |id: InstanceId| {
+            let before = db.statements();
+            world.get(id, "/openstack").await.text(200);
+            db.statements() - before
+        };
+        for id in &guests {
+            assert_eq!(ask(*id).await, 1);
+        }
+        assert_eq!(ask(guests[256]).await, 0);
+        assert_eq!(ask(guests[0]).await, 1, "forgotten, so that the last one fits");
+    })
+    .await;
+}
