@@ -87,7 +87,7 @@ impl Agent {
         tracing::warn!(host = %host.name, instance = %id, ?power, "host {} has a guest {id} that it should not have: left alone", host.name);
         metrics::counter!("skyiron_agent_unknown_guests_total").increment(1);
         let outcome = Outcome::Done { power };
-        let report = Report { host: host.name.clone(), instance: id, generation: None, outcome };
+        let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };
         if let Err(error) = self.call::<_, compute_model::assignment::Reported>(subject::REPORT, &report).await {
             tracing::warn!(%error, "the unknown guest could not be told");
         }

@@ -15,8 +15,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivered {
     Accepted,
-    /// The conductor has moved on: what it wants now must be fetched.
-    Refused,
+    /// The conductor has moved on: what it wants now must be fetched, unless it wants nothing under that generation.
+    Refused(Option<u64>),
     /// A newer generation has been fetched: this report would be refused.
     Superseded,
     /// The agent stops. The next one reports.
@@ -33,8 +33,8 @@ impl Agent {
                 () = newer.cancelled() => return Delivered::Superseded,
             };
             match answer {
-                Ok(Reported { accepted: true }) => return Delivered::Accepted,
-                Ok(Reported { accepted: false }) => return Delivered::Refused,
+                Ok(Reported { accepted: true, .. }) => return Delivered::Accepted,
+                Ok(Reported { accepted: false, stands }) => return Delivered::Refused(stands),
                 Err(error) => {
                     if failures % 10 == 3 {
                         tracing::warn!(instance = %report.instance, %error, "a report does not get through, trying on");
@@ -67,7 +67,7 @@ impl Progress {
                 let (task, why) = heard.borrow_and_update().clone();
                 let outcome = Outcome::Progress { task: task.to_owned(), why };
                 let host = agent.hosts[host].name.clone();
-                let report = Report { host, instance, generation: Some(generation), outcome };
+                let report = Report { host, instance, generation: Some(generation), after: None, outcome };
                 if let Err(error) = agent.call::<_, Reported>(subject::REPORT, &report).await {
                     tracing::debug!(%error, "progress not told");
                 }

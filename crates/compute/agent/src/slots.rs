@@ -32,6 +32,8 @@ pub(crate) enum Job {
     /// Look at the guest's power and tell it if it is not what was last told.
     Look {
         told: Option<PowerState>,
+        /// The generation that was done last.
+        after: u64,
         newer: CancellationToken,
     },
 }
@@ -126,7 +128,7 @@ impl Slots {
             return Some(Job::Do(Task { assignment: slot.newest.clone(), newer, removal: slot.removal.clone() }));
         }
         if std::mem::take(&mut slot.look) {
-            return Some(Job::Look { told: slot.told, newer });
+            return Some(Job::Look { told: slot.told, after: slot.newest.generation, newer });
         }
         slot.busy = false;
         None
@@ -152,6 +154,16 @@ impl Slots {
     pub(crate) fn tell(&self, key: Key, power: PowerState) {
         if let Some(slot) = self.lock().slots.get_mut(&key) {
             slot.told = Some(power);
+        }
+    }
+
+    /// The conductor has gone on to that generation without anything to do for this host.
+    pub(crate) fn stands(&self, key: Key, generation: u64) {
+        let mut inner = self.lock();
+        let Some(slot) = inner.slots.get_mut(&key) else { return };
+        if slot.settled == Some(slot.newest.generation) && slot.newest.generation < generation {
+            slot.newest = Arc::new(Assignment { generation, ..(*slot.newest).clone() });
+            slot.settled = Some(generation);
         }
     }
 

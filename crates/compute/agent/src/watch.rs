@@ -118,7 +118,7 @@ impl Agent {
         tracing::error!(host = %host.name, instance = %id, path = %path.display(), "guest {id}: {message}");
         metrics::counter!("skyiron_agent_damaged_guests_total").increment(1);
         let outcome = Outcome::Failed { message, worth_retrying_elsewhere: false, power };
-        let report = Report { host: host.name.clone(), instance: id, generation: None, outcome };
+        let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };
         if let Err(error) = self.call::<_, Reported>(subject::REPORT, &report).await {
             tracing::warn!(%error, "the damaged guest could not be told of: at the next look");
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).damaged.remove(&key);

@@ -22,7 +22,7 @@ impl Agent {
                     let span = tracing::info_span!("assignment", instance = %a.instance, generation = a.generation, want = wants::name(&a.want));
                     self.fulfil(key, &task).instrument(span).await
                 }
-                Job::Look { told, newer } => self.tell_power(key, told, &newer).await,
+                Job::Look { told, after, newer } => self.tell_power(key, told, after, &newer).await,
             };
             if delivered == Delivered::Stopping {
                 return;
@@ -63,13 +63,14 @@ impl Agent {
             host: self.hosts[key.0].name.clone(),
             instance: a.instance,
             generation: Some(a.generation),
+            after: None,
             outcome,
         };
         let delivered = self.deliver(&report, &task.newer).await;
         at(&format!("agent.{name}.reported")).await;
         match delivered {
             Delivered::Accepted => self.slots.settle(key, a.generation, &report.outcome),
-            Delivered::Refused => {
+            Delivered::Refused(_) => {
                 tracing::info!("the conductor no longer waits for {name} of {}", a.instance);
                 self.slots.settle(key, a.generation, &report.outcome);
                 self.woken.wake(key.0);
@@ -80,7 +81,7 @@ impl Agent {
     }
 
     /// Tells the guest's power if it is not what the conductor believes.
-    async fn tell_power(&self, key: Key, told: Option<PowerState>, newer: &CancellationToken) -> Delivered {
+    async fn tell_power(&self, key: Key, told: Option<PowerState>, after: u64, newer: &CancellationToken) -> Delivered {
         let host = &self.hosts[key.0];
         let power = match host.driver.power(key.1).await {
             Ok(power) => power,
@@ -94,11 +95,13 @@ impl Agent {
         }
         tracing::info!(host = %host.name, instance = %key.1, ?power, was = ?told, "guest {} is now {power:?} by itself", key.1);
         let outcome = Outcome::Done { power };
-        let report = Report { host: host.name.clone(), instance: key.1, generation: None, outcome };
+        let report = Report { host: host.name.clone(), instance: key.1, generation: None, after: Some(after), outcome };
         let delivered = self.deliver(&report, newer).await;
-        // refused: something is being done to the server; the next look tells what has come of it
-        if delivered == Delivered::Accepted {
-            self.slots.tell(key, power);
+        match delivered {
+            Delivered::Accepted => self.slots.tell(key, power),
+            // something is, or has been, done to the server: the next look tells what has come of it
+            Delivered::Refused(Some(generation)) => self.slots.stands(key, generation),
+            Delivered::Refused(None) | Delivered::Superseded | Delivered::Stopping => {}
         }
         delivered
     }

@@ -13,20 +13,29 @@ use platform_engine::{StepError, WAKE, record};
 impl Conductor {
     pub(crate) async fn report(self: std::sync::Arc<Self>, r: Report) -> Result<Reported, StepError> {
         let accepted = match (r.generation, &r.outcome) {
-            (None, Outcome::Done { power }) => self.unasked(&r, *power, None).await?,
-            (None, Outcome::Failed { power, message, .. }) => self.unasked(&r, *power, Some(message)).await?,
+            (None, Outcome::Done { power }) => return Ok(self.unasked(&r, *power, None).await?),
+            (None, Outcome::Failed { power, message, .. }) => {
+                return Ok(self.unasked(&r, *power, Some(message)).await?);
+            }
             (None, Outcome::Progress { .. }) => true,
             (Some(generation), Outcome::Progress { task, why }) => self.progress(&r, generation, task, why).await?,
             (Some(generation), outcome) => self.ended(&r, generation, outcome).await?,
         };
-        Ok(Reported { accepted })
+        Ok(Reported { accepted, stands: None })
     }
 
-    /// A guest changed its power, or was harmed, without being asked. `false`: the server is busy, and what it is busy with
-    /// may end without a word of its host; who noticed it must say it again then.
-    async fn unasked(&self, r: &Report, power: PowerState, harm: Option<&str>) -> Result<bool, DbError> {
+    /// A guest changed its power, or was harmed, without being asked. Refused: it is no news any more, or the server is busy,
+    /// and what it is busy with may end without a word of its host; who noticed it must look and say it again then.
+    async fn unasked(&self, r: &Report, power: PowerState, harm: Option<&str>) -> Result<Reported, DbError> {
         let mut tx = self.store.db().begin().await?;
         let (id, host) = (r.instance, r.host.as_str());
+        let current = assignments::assignment_get(&mut tx, id).await?;
+        if let (Some(after), Some(current)) = (r.after, current)
+            && !current.is(&r.host, after)
+        {
+            // seen before what the host has been told since
+            return Ok(Reported { accepted: false, stands: current.settled_at(&r.host) });
+        }
         let here =
             instance_get(&mut tx, id).await?.filter(|i| i.deleted_at.is_none() && i.host.as_deref() == Some(host));
         if let (Some(harm), true) = (harm, here.is_some()) {
@@ -37,7 +46,7 @@ impl Conductor {
         let now = instance_get(&mut tx, id).await?;
         tx.commit().await?;
         let is_busy = |s: Instance| s.task_state.is_some() && s.host.as_deref() == Some(host);
-        Ok(!now.is_some_and(is_busy))
+        Ok(Reported { accepted: !now.is_some_and(is_busy), stands: None })
     }
 
     /// Still at it. Only ever shown, so it need not survive a power cut.

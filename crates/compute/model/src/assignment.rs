@@ -110,6 +110,10 @@ pub struct Report {
     pub host: HostName,
     pub instance: InstanceId,
     pub generation: Option<u64>,
+    /// Of what was noticed: the generation that the host had done last. What has been on its way while a newer one was
+    /// done is no news any more. `None`: the agent does not say, or knows no assignment.
+    #[serde(default)]
+    pub after: Option<u64>,
     pub outcome: Outcome,
 }
 
@@ -139,6 +143,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reported {
     pub accepted: bool,
+    /// Where what was noticed came too late: the generation that stands, if the host has nothing to do under it.
+    #[serde(default)]
+    pub stands: Option<u64>,
 }
 
 /// `REGISTER`: at start, and whenever the facts change (checked every minute).

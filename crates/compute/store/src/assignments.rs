@@ -40,6 +40,11 @@ impl AssignmentNow {
     pub fn is_answered(&self) -> bool {
         self.reported == self.generation
     }
+    /// The generation that stands, if it is this host's and there is nothing to do under it.
+    pub fn settled_at(&self, host: &HostName) -> Option<u64> {
+        let generation = self.generation.unsigned_abs();
+        (self.is(host, generation) && self.is_answered()).then_some(generation)
+    }
 }
 
 /// Tells the host what to do next, under a new generation.

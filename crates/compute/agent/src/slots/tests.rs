@@ -128,3 +128,22 @@ fn looks_wait_for_the_work_in_hand() {
     assert_eq!(slots.told(), [(key, Some(PowerState::Shutdown))]);
     assert_eq!(slots.look(key), Some(Offered::Start));
 }
+
+#[test]
+fn a_generation_without_work_is_taken_over() {
+    let slots = Slots::default();
+    let id = InstanceId::random();
+    let key = (0, id);
+    slots.settled(0, assignment(id, 3, Want::Start), PowerState::Running);
+    let after = |slots: &Slots| {
+        slots.look(key);
+        let Some(Job::Look { after, .. }) = slots.next(key) else { panic!("there is something to look at") };
+        assert!(slots.next(key).is_none());
+        after
+    };
+    let before = after(&slots);
+    slots.stands(key, before + 4);
+    assert_eq!(after(&slots), before + 4);
+    slots.stands(key, before);
+    assert_eq!(after(&slots), before + 4, "never back");
+}

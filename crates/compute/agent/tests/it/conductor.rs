@@ -205,7 +205,7 @@ impl State {
                 _ => drop(self.evacuated.remove(&key)),
             }
             self.reports.push(r);
-            return Ok(Reported { accepted: true });
+            return Ok(Reported { accepted: true, stands: None });
         }
         let accepted = match (r.generation, self.assignments.get_mut(&r.instance)) {
             (None, _) => !self.busy,
@@ -218,6 +218,6 @@ impl State {
             }
         };
         if accepted { &mut self.reports } else { &mut self.refused }.push(r);
-        Ok(Reported { accepted })
+        Ok(Reported { accepted, stands: None })
     }
 }

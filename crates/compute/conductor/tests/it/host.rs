@@ -87,9 +87,16 @@ impl Host {
 
     /// Whether the report was accepted.
     pub(crate) async fn report(&self, instance: InstanceId, generation: Option<u64>, outcome: Outcome) -> bool {
-        let r = Report { host: self.name.clone(), instance, generation, outcome };
-        let Reported { accepted } = call(&self.bus, subject::REPORT, &r, LIMIT).await.unwrap();
-        accepted
+        self.send(Report { host: self.name.clone(), instance, generation, after: None, outcome }).await.accepted
+    }
+
+    /// Tells what was noticed when `after` was the last thing done.
+    pub(crate) async fn notice(&self, instance: InstanceId, after: u64, outcome: Outcome) -> Reported {
+        self.send(Report { host: self.name.clone(), instance, generation: None, after: Some(after), outcome }).await
+    }
+
+    async fn send(&self, r: Report) -> Reported {
+        call(&self.bus, subject::REPORT, &r, LIMIT).await.unwrap()
     }
 
     pub(crate) async fn answer(&self, a: &Assignment, outcome: Outcome) -> bool {

@@ -49,6 +49,29 @@ async fn a_crash_while_the_server_is_busy_must_be_said_again() {
 }
 
 #[tokio::test]
+async fn what_was_noticed_before_the_last_action_is_no_news() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = active(&w, &a).await;
+        w.stop(id).await;
+        let job = a.next().await;
+        let early = a.notice(id, job.generation - 1, done(PowerState::Crashed)).await;
+        assert!(!early.accepted && early.stands.is_none(), "there is something to do first");
+        assert!(a.answer(&job, done(PowerState::Shutdown)).await);
+        w.settled(id, "stopped").await;
+        // on its way since before the stop
+        let late = a.notice(id, job.generation - 1, done(PowerState::Running)).await;
+        assert!(!late.accepted);
+        assert_eq!(late.stands, Some(job.generation));
+        w.settled(id, "stopped").await;
+        assert!(a.notice(id, job.generation, done(PowerState::Running)).await.accepted);
+        w.settled(id, "active").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_guest_that_ends_at_once_is_not_shown_as_running() {
     on_each_engine(|db| async move {
         let w = World::new(&db);
