@@ -170,6 +170,8 @@ impl Cluster {
         let mut sections: BTreeMap<String, Vec<String>> = self.plan.config.clone();
         let mut set = |section: &str, line: String| sections.entry(section.to_owned()).or_default().push(line);
         set("bus", format!("url = {:?}", self.broker.url));
+        // five times what the balancer needs
+        set("cloud", "leave_ms = 1000".to_owned());
         set("compute", format!("host = {:?}", host.name));
         own.iter().for_each(|(section, line)| set(section, line.clone()));
         let text: String =

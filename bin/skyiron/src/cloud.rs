@@ -37,6 +37,8 @@ pub(crate) struct Cloud {
     /// `None`: no role here keeps anything in the database.
     db: Option<Db>,
     bus: Arc<dyn Bus>,
+    /// How long it serves on after it has said that it stops.
+    leave: Duration,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     _subscriptions: Vec<Subscription>,
@@ -138,8 +140,9 @@ impl Cloud {
 
         tasks.spawn(platform_http::serve(listening, router, stopping));
         tracing::info!(url, "skyiron serves at {url}");
+        let leave = Duration::from_millis(ground.config.cloud.leave_ms);
         let Ground { db, bus, .. } = ground;
-        Ok(Self { url, data, readiness, db, bus, stop, tasks, _subscriptions: subscriptions, _lock: lock })
+        Ok(Self { url, data, readiness, db, bus, leave, stop, tasks, _subscriptions: subscriptions, _lock: lock })
     }
 
     /// Returns once `/healthz` would answer 200.
@@ -149,6 +152,9 @@ impl Cloud {
 
     /// Ends all work in hand: requests and calls are answered, new ones go to other processes. Guests keep running.
     pub(crate) async fn stop(mut self) {
+        self.readiness.leave();
+        // balancers must have seen it before the listener is gone
+        tokio::time::sleep(self.leave).await;
         let _nobody_listens = self.stop.send(true);
         let tasks = async { while self.tasks.join_next().await.is_some() {} };
         let ended = async { tokio::join!(tasks, self.bus.drain()) };

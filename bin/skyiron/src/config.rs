@@ -27,6 +27,7 @@ pub(crate) struct Cloud {
     pub listen: String,
     pub public_url: String,
     pub internal_url: String,
+    pub leave_ms: u64,
     pub region: String,
 }
 
@@ -158,6 +159,7 @@ impl Default for Cloud {
             listen: "127.0.0.1:8700".into(),
             public_url: String::new(),
             internal_url: String::new(),
+            leave_ms: 0,
             region: "RegionOne".into(),
         }
     }
@@ -259,6 +261,10 @@ const KEYS: &[(&str, &str)] = &[
     (
         "cloud.internal_url",
         "How other processes of the cloud reach this one's listener: http://10.0.0.5:8700. Empty: from `listen`.",
+    ),
+    (
+        "cloud.leave_ms",
+        "How long a process that is told to stop serves on while /healthz says 503: as long as a balancer needs to see it.",
     ),
     ("cloud.region", "The region's name in the catalog."),
     (

@@ -28,6 +28,10 @@ impl Readiness {
     pub(crate) fn has(&self, what: &str) {
         self.waiting.send_if_modified(|w| w.remove(what));
     }
+    /// Says from now on that requests are better sent elsewhere.
+    pub(crate) fn leave(&self) {
+        self.wait_for("nothing more: this process is about to stop");
+    }
     pub(crate) async fn reached(&self) {
         let mut waiting = self.waiting.subscribe();
         // fails only if the sender is gone, and self holds it

@@ -7,7 +7,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// A client has this long to send its request's header.
@@ -34,20 +34,7 @@ pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiv
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).pipeline_flush(true);
     let graceful = GracefulShutdown::new();
-    loop {
-        let stream = tokio::select! {
-            accepted = listening.listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // out of file descriptors, most likely: accepting at once again would only burn the processor
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            // the guard inside would not travel between threads
-            () = async { drop(stop.wait_for(|s| *s).await) } => break,
-        };
+    let begin = |stream: TcpStream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
@@ -59,7 +46,26 @@ pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiv
                 tracing::debug!(%error, "connection ended");
             }
         });
+    };
+    loop {
+        tokio::select! {
+            accepted = listening.listener.accept() => match accepted {
+                Ok((stream, _)) => begin(stream),
+                Err(error) => {
+                    // out of file descriptors, most likely: accepting at once again would only burn the processor
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            // the guard inside would not travel between threads
+            () = async { drop(stop.wait_for(|s| *s).await) } => break,
+        }
     }
+    // who is connected already, in the kernel's queue, would see a reset in place of an answer
+    while let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::from_millis(1), listening.listener.accept()).await {
+        begin(stream);
+    }
+    drop(listening);
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(STOP_PATIENCE) => tracing::warn!("requests were still running at the stop"),
