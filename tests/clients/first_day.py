@@ -1,6 +1,6 @@
 """A user's first day, with the clients as they come from PyPI; each step is checked for its effect.
 
-first_day.py IMAGE.qcow2, with OS_CLIENT_CONFIG_FILE and OS_CLOUD set to a fresh cloud with one real host.
+first_day.py IMAGE.qcow2, with OS_CLIENT_CONFIG_FILE and OS_CLOUD set to a fresh cloud with real hosts.
 """
 import json
 import os
@@ -132,7 +132,8 @@ assert limits["instances_used"] == 1, limits
 assert "nova" in {z["Zone Name"] for z in js("availability", "zone", "list", "--compute")}
 
 step("placement")
-provider = js("resource", "provider", "list")[0]["uuid"]
+node = js("server", "show", sid)["OS-EXT-SRV-ATTR:hypervisor_hostname"]
+provider = js("resource", "provider", "list", "--name", node)[0]["uuid"]
 usage = {u["resource_class"]: u["usage"] for u in js("resource", "provider", "usage", "show", provider)}
 assert usage["VCPU"] == 1 and usage["MEMORY_MB"] == 128 and usage["DISK_GB"] == 1, usage
 assert js("resource", "provider", "allocation", "show", sid), "the server's allocation"
