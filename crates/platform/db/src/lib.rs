@@ -257,6 +257,15 @@ impl Db {
         }
     }
 
+    /// What a subquery ends with so that it passes over rows that other transactions hold. `None` on SQLite, where none
+    /// runs beside another.
+    pub fn passing_over_held(&self) -> Option<&'static str> {
+        match self.dialect() {
+            Dialect::Sqlite => None,
+            Dialect::Postgres => Some("FOR UPDATE SKIP LOCKED"),
+        }
+    }
+
     /// Ends all connections; waits until the last commit is done. For a clean stop.
     pub async fn close(&self) {
         match &self.0.engine {

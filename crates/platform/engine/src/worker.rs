@@ -129,18 +129,15 @@ impl Engine {
         let now = self.clock.now();
         let mut kinds: Vec<&str> = self.flows.keys().copied().collect();
         kinds.sort_unstable();
-        let due: Vec<(String,)> = self
-            .db
-            .fetch_all(
-                built(format!(
-                    "SELECT id FROM operations WHERE state = 'running' AND wake_at <= $1 AND lease_until <= $1
-                 AND kind IN ({}) ORDER BY wake_at LIMIT {n}",
-                    kinds.iter().map(|k| format!("'{k}'")).collect::<Vec<_>>().join(", ")
-                )),
-                args![now],
+        let kinds = kinds.iter().map(|k| format!("'{k}'")).collect::<Vec<_>>().join(", ");
+        let due = |now: &str| {
+            format!(
+                "SELECT id FROM operations WHERE state = 'running' AND wake_at <= {now} AND lease_until <= {now}
+                 AND kind IN ({kinds}) ORDER BY wake_at LIMIT {n}"
             )
-            .await?;
-        if due.is_empty() {
+        };
+        let found: Vec<(String,)> = self.db.fetch_all(built(due("$1")), args![now]).await?;
+        if found.is_empty() {
             return Ok(Vec::new());
         }
         let mut q = platform_db::SqlBuilder::new("UPDATE operations SET lease_owner = ");
@@ -151,9 +148,13 @@ impl Engine {
             .bind(now)
             .push(" AND lease_until <= ")
             .bind(now)
-            .push(" AND id IN ")
-            .bind_list(due.into_iter().map(|(id,)| id))
-            .push(&format!(" RETURNING {COLUMNS}"));
+            .push(" AND id IN ");
+        match self.db.passing_over_held() {
+            // workers that were woken together each take others, and none waits for another's transaction
+            Some(passing_over) => q.push(&format!("({} {passing_over})", due("$3"))),
+            None => q.bind_list(found.into_iter().map(|(id,)| id)),
+        };
+        q.push(&format!(" RETURNING {COLUMNS}"));
         let (sql, values) = q.finish();
         // a lease is worth nothing after a power cut: nobody holds it then
         let mut tx = self.db.begin_relaxed().await?;
