@@ -6,7 +6,7 @@ mod evacuate;
 use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
-use skyiron_tests::{BOOT, Setup, World, until};
+use skyiron_tests::{BOOT, Setup, World, unless_cut, until};
 
 /// Where a build may be cut off: before a step, after its work but before it is recorded, after it is recorded.
 const BUILD: &[&str] = &[
@@ -69,6 +69,14 @@ async fn check(w: &World) -> Result<()> {
     Ok(())
 }
 
+/// The id of the one server there is: whoever asked for it may not have been told.
+async fn the_only_server(w: &World) -> Result<String> {
+    let servers = w.get("/compute/v2.1/servers").await?;
+    let ids: Vec<&str> = servers["servers"].as_array().into_iter().flatten().filter_map(|s| s["id"].as_str()).collect();
+    assert_eq!(ids.len(), 1, "{servers}");
+    Ok(ids[0].to_owned())
+}
+
 async fn world() -> Result<(World, String)> {
     let w = World::start(Setup::default()).await?;
     // it need not boot: what is counted is its process
@@ -82,10 +90,12 @@ async fn killed_at_each_step_of_a_build() -> Result<()> {
     for point in BUILD {
         w.restart(&format!("{point}=kill")).await?;
         let before = w.struck().len();
-        let id = w.server("cut", &image, json!({"config_drive": true})).await?;
+        let asked = unless_cut(w.server("cut", &image, json!({"config_drive": true})).await)?;
         w.until_dead().await.with_context(|| format!("{point} did not strike"))?;
         assert_eq!(w.struck().len(), before + 1, "{point} struck once");
         w.restart("").await?;
+        let id = the_only_server(&w).await?;
+        assert!(asked.is_none_or(|asked| asked == id), "{point}");
         let server = settled(&w, &id).await.with_context(|| (*point).to_owned())?;
         assert_eq!(server["status"], "ACTIVE", "{point}: {}", server["fault"]);
         check(&w).await.with_context(|| (*point).to_owned())?;
@@ -102,7 +112,9 @@ async fn killed_at_each_step_of_a_delete() -> Result<()> {
         w.restart(&format!("{point}=kill")).await?;
         let id = w.server("cut", &image, json!({})).await?;
         w.until_status(&id, "ACTIVE").await?;
-        assert!(w.call(Method::DELETE, &format!("/compute/v2.1/servers/{id}"), None).await?.status.is_success());
+        let path = format!("/compute/v2.1/servers/{id}");
+        let answer = unless_cut(w.call(Method::DELETE, &path, None).await)?;
+        assert!(answer.is_none_or(|a| a.status.is_success()), "{point}");
         w.until_dead().await.with_context(|| format!("{point} did not strike"))?;
         w.restart("").await?;
         w.until_gone(&id).await.with_context(|| (*point).to_owned())?;
@@ -120,8 +132,8 @@ async fn killed_at_each_step_of_a_reboot() -> Result<()> {
     w.until_status(&id, "ACTIVE").await?;
     for point in POWER {
         w.restart(&format!("{point}=kill")).await?;
-        let answer = w.action(&id, json!({"reboot": {"type": "HARD"}})).await?;
-        assert!(answer.status.is_success(), "{}", answer.body);
+        let answer = unless_cut(w.action(&id, json!({"reboot": {"type": "HARD"}})).await)?;
+        assert!(answer.is_none_or(|a| a.status.is_success()), "{point}");
         w.until_dead().await.with_context(|| format!("{point} did not strike"))?;
         w.restart("").await?;
         settled(&w, &id).await.with_context(|| (*point).to_owned())?;

@@ -128,6 +128,7 @@ async fn without_its_broker_work_waits_and_then_goes_on() -> Result<()> {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     tokio::time::sleep(Duration::from_secs(3)).await;
     c.broker.start_again()?;
+    c.balanced().await?;
     all_active(&c, &ids).await?;
     until(Duration::from_secs(30), async || {
         Ok(c.call(Method::POST, "/compute/v2.1/servers", Some(&body)).await?.status.is_success())
@@ -156,6 +157,7 @@ async fn without_its_database_requests_are_refused_at_once_and_nothing_is_lost()
     assert_eq!(refused.status.as_u16(), 503, "{}", refused.body);
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     c.postgres.start_again()?;
+    c.balanced().await?;
     all_active(&c, &ids).await?;
     assert_eq!(vcpus(&c).await?, 10);
     c.all_run()

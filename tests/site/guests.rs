@@ -23,6 +23,7 @@ async fn a_guest_boots_across_processes_while_its_host_cannot_reach_the_database
         c.process(process)?.kill()?;
         c.process(process)?.start().await?;
     }
+    c.balanced().await?;
     let image = c.guest_image().await?;
     let id = c.server("far", &image, json!({"config_drive": true})).await?;
     c.until_status(&id, "ACTIVE").await?;

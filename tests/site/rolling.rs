@@ -83,6 +83,7 @@ async fn restart_everything() -> Result<()> {
             let took = c.process(&name)?.terminate().await?;
             assert!(took < Duration::from_secs(12), "{name} took {took:?} to stop");
             c.process(&name)?.start().await?;
+            c.balanced().await.with_context(|| name.clone())?;
             // work went on meanwhile, or goes on now
             until(Duration::from_secs(30), async || {
                 if let Some(n) = users.iter().position(|u| u.is_finished()) {

@@ -6,6 +6,15 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// An answer, unless the process died on the way to it: what was asked for may have been done all the same.
+pub fn unless_cut<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.downcast_ref::<reqwest::Error>().is_some_and(|e| e.status().is_none()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Its admin, logged in.
 pub struct Client {
     pub url: String,

@@ -150,7 +150,18 @@ impl Cluster {
             .await
             .context("the balancer finds no identity")?;
         me.client.become_admin(&password).await?;
+        me.balanced().await?;
         Ok(me)
+    }
+
+    /// Waits until the balancer sends requests to every process there is: after a restart it needs a moment to see it.
+    pub async fn balanced(&self) -> Result<()> {
+        let mut missing = Vec::new();
+        let all = crate::until(crate::SOON, async || {
+            missing = self.balancer.missing().await?;
+            Ok(missing.is_empty())
+        });
+        all.await.with_context(|| format!("the balancer sends nobody to {missing:?}"))
     }
 
     fn shared(&self, name: &str) -> String {

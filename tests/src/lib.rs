@@ -4,7 +4,7 @@
 mod client;
 pub mod cluster;
 
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, unless_cut};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};

@@ -13,6 +13,8 @@ pub(super) struct Balancer {
 }
 
 const PORT: u16 = 8700;
+/// Its own page: which servers it takes for healthy.
+const STATS: &str = "/balancer";
 
 impl Balancer {
     pub(super) fn start(host: &Host, controllers: &[Host], images: &[Host], folder: &Path) -> Result<Self> {
@@ -31,11 +33,23 @@ impl Balancer {
     }
 }
 
+impl Balancer {
+    /// Names of servers it sends nobody to now.
+    pub(super) async fn missing(&self) -> Result<Vec<String>> {
+        let page = reqwest::Client::builder().no_proxy().build()?.get(format!("{}{STATS};csv", self.url));
+        let text = page.send().await?.error_for_status()?.text().await?;
+        let rows = text.lines().map(|l| l.split(',').collect::<Vec<_>>());
+        // pxname, svname, …, status as the 18th
+        let servers = rows.filter(|r| r.len() > 17 && !["svname", "FRONTEND", "BACKEND"].contains(&r[1]));
+        Ok(servers.filter(|r| !r[17].starts_with("UP")).map(|r| format!("{}@{}", r[0], r[1])).collect())
+    }
+}
+
 fn configuration(host: &Host, controllers: &[Host], images: &[Host]) -> String {
     let mut text = format!(
         "defaults\n  mode http\n  timeout connect 2s\n  timeout client 120s\n  timeout server 120s\n  retries 4\n  \
          option redispatch 1\n  retry-on conn-failure\n  option http-server-close\n\
-         frontend clients\n  bind {}:{PORT}\n",
+         frontend clients\n  bind {}:{PORT}\n  stats enable\n  stats uri {STATS}\n",
         host.address
     );
     for (path, role) in PUBLIC {
