@@ -21,7 +21,7 @@ async fn all_active(c: &Cluster, ids: &[String]) -> Result<()> {
         // a frozen server of the bus still gets its share of calls: each costs its caller the longest wait, 15 s
         until(Duration::from_secs(180), async || Ok(c.show(id).await.is_ok_and(|s| s["status"] == "ACTIVE")))
             .await
-            .with_context(|| format!("server {id}: {:?}", id))?;
+            .with_context(|| format!("server {id}"))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! by side and bounded, so that it takes as long as the slowest of them and holds a few MiB whatever the image's size.
 
 pub(crate) mod download;
-mod hashing;
+pub(crate) mod hashing;
 pub(crate) mod lease;
 pub(crate) mod range;
 mod store;

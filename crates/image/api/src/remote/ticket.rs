@@ -1,5 +1,6 @@
 //! Tickets: the right to read one image's data for a while.
 
+use crate::data::hashing::hex;
 use base::ImageId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +33,7 @@ impl Tickets {
 
     /// A new ticket: 32 random bytes in hexadecimal, which nobody guesses.
     pub(super) fn give(&self, image: ImageId, location: String, size: u64) -> String {
-        let ticket: String = rand::random::<[u8; 32]>().iter().map(|b| format!("{b:02x}")).collect();
+        let ticket = hex(&rand::random::<[u8; 32]>());
         let mut given = self.given();
         if given.len() >= KEPT {
             given.retain(|_, g| g.at.elapsed() < GOOD_FOR);
