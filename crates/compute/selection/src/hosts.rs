@@ -40,6 +40,10 @@ impl HostView {
         Self { store, clock, down_after, cached: Mutex::new(None), reading: tokio::sync::Mutex::new(()) }
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Drops what is known: something about the hosts has just changed.
     pub fn forget(&self) {
         *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = None;

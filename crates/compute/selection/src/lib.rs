@@ -6,6 +6,7 @@
 //! at the same time.
 
 mod hosts;
+mod lately;
 mod life;
 mod remote;
 mod select;

@@ -2,6 +2,7 @@
 //! choice, and the reasons when there is none.
 
 use crate::hosts::{HostView, Known};
+use crate::lately::Lately;
 use crate::wishes::{group_of, hints_of};
 use crate::{Select, SelectError};
 use async_trait::async_trait;
@@ -60,12 +61,13 @@ pub struct Scheduler {
     placement: Placement,
     view: Arc<HostView>,
     config: compute_scheduler::Config,
+    lately: Lately,
 }
 
 impl Scheduler {
     /// `view`: shared with who else in this process looks at hosts.
     pub fn new(store: Store, placement: Placement, view: Arc<HostView>, config: compute_scheduler::Config) -> Self {
-        Self { store, placement, view, config }
+        Self { store, placement, view, config, lately: Lately::default() }
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -105,7 +107,9 @@ impl Select for Scheduler {
                 reasons.add(known.host.host.clone(), cause);
             }
         }
-        let (candidates, states) = states_of(&found.candidates, &hosts);
+        let (candidates, mut states) = states_of(&found.candidates, &hosts);
+        let now = self.view.now();
+        count_in(&mut states, &candidates, &self.lately.sums(now));
         let project = ProjectId(server.project_id.clone());
         let group = group_of(&self.store, server).await?;
         let hints = hints_of(&self.store, server).await?;
@@ -128,20 +132,26 @@ impl Select for Scheduler {
         }
         let zone =
             |h: &compute_scheduler::Host| h.availability_zone().unwrap_or(&config.default_availability_zone).to_owned();
-        let choices = picked.choices.into_iter().take(ALTERNATES).map(|n| {
-            let host = &states[n].host;
-            let wanted: Vec<(ProviderId, String, u64)> =
-                candidates[n].wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
-            Choice {
-                host: host.host.clone(),
-                address: host.host_ip.clone(),
-                node: host.hypervisor_hostname.clone(),
-                zone: zone(host),
-                providers: wanted.iter().map(|(p, _, _)| *p).collect(),
-                wanted,
-            }
-        });
-        Ok(Ok(choices.collect()))
+        let choices = picked.choices.into_iter().take(ALTERNATES);
+        let choices: Vec<Choice> = choices
+            .map(|n| {
+                let host = &states[n].host;
+                let wanted: Vec<(ProviderId, String, u64)> =
+                    candidates[n].wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
+                Choice {
+                    host: host.host.clone(),
+                    address: host.host_ip.clone(),
+                    node: host.hypervisor_hostname.clone(),
+                    zone: zone(host),
+                    providers: wanted.iter().map(|(p, _, _)| *p).collect(),
+                    wanted,
+                }
+            })
+            .collect();
+        if let Some(best) = choices.first() {
+            self.lately.chosen(now, best.wanted.clone());
+        }
+        Ok(Ok(choices))
     }
 }
 
@@ -175,6 +185,20 @@ fn states_of<'a>(
         .filter(|c| seen.insert(c.root.id()))
         .filter_map(|c| Some((c, state(&c.root, hosts.get(&c.root.id())?))))
         .unzip()
+}
+
+/// Adds to what the hosts' claims show.
+fn count_in(states: &mut [HostState], candidates: &[&Candidate], sums: &HashMap<(ProviderId, String), u64>) {
+    if sums.is_empty() {
+        return;
+    }
+    let of = |root, class: &str| sums.get(&(root, class.to_owned())).copied().unwrap_or(0);
+    for (state, candidate) in states.iter_mut().zip(candidates) {
+        let root = candidate.root.id();
+        state.vcpus.used += of(root, "VCPU");
+        state.ram_mb.used += of(root, "MEMORY_MB");
+        state.disk_gb.used += of(root, "DISK_GB");
+    }
 }
 
 fn state(root: &Member, known: &Known) -> HostState {

@@ -42,14 +42,26 @@ pub struct NewAction<'a> {
 
 /// Begins an action, in the transaction that accepts the request. Returns its id.
 pub async fn action_begin(tx: &mut Tx, now: Timestamp, a: NewAction<'_>) -> Result<i64, DbError> {
-    let id = tx.next_id("instance_actions").await?;
-    tx.execute(
-        "INSERT INTO instance_actions (id, instance, action, request_id, project_id, user_id, started_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
-        args![id, a.instance, a.action, a.request_id, a.project_id, a.user_id, now],
-    )
-    .await?;
+    let id = base::entropy::ordered(now);
+    actions_insert(tx, now, vec![(id, a)]).await?;
     Ok(id)
+}
+
+/// Begins one action for each server. Returns their ids, in the order given.
+pub async fn actions_begin(tx: &mut Tx, now: Timestamp, actions: Vec<NewAction<'_>>) -> Result<Vec<i64>, DbError> {
+    let actions: Vec<_> = actions.into_iter().map(|a| (base::entropy::ordered(now), a)).collect();
+    let ids = actions.iter().map(|(id, _)| *id).collect();
+    actions_insert(tx, now, actions).await?;
+    Ok(ids)
+}
+
+async fn actions_insert(tx: &mut Tx, now: Timestamp, actions: Vec<(i64, NewAction<'_>)>) -> Result<(), DbError> {
+    let rows = actions
+        .into_iter()
+        .map(|(id, a)| args![id, a.instance, a.action, a.request_id, a.project_id, a.user_id, now, now]);
+    let into =
+        "INSERT INTO instance_actions (id, instance, action, request_id, project_id, user_id, started_at, updated_at)";
+    tx.insert_all(into, rows.collect()).await
 }
 
 /// Ends an action. `message` is shown with it when it failed (`Error`).
@@ -71,21 +83,43 @@ pub async fn event_add(
     began: Timestamp,
     ended: Option<(Timestamp, Option<&str>)>,
 ) -> Result<(), DbError> {
-    let id = tx.next_id("instance_action_events").await?;
+    event_insert(tx, action_id, event, host, began, ended).await?;
+    let changed = ended.map_or(began, |(at, _)| at);
+    tx.execute("UPDATE instance_actions SET updated_at = $2 WHERE id = $1", args![action_id, changed]).await?;
+    Ok(())
+}
+
+/// Ends an action with its last event: well, or with `error`.
+pub async fn action_end_with(
+    tx: &mut Tx,
+    now: Timestamp,
+    action_id: i64,
+    event: &str,
+    host: Option<&str>,
+    error: Option<&str>,
+) -> Result<(), DbError> {
+    event_insert(tx, action_id, event, host, now, Some((now, error))).await?;
+    action_end(tx, now, action_id, error.map(|_| "Error")).await
+}
+
+async fn event_insert(
+    tx: &mut Tx,
+    action_id: i64,
+    event: &str,
+    host: Option<&str>,
+    began: Timestamp,
+    ended: Option<(Timestamp, Option<&str>)>,
+) -> Result<(), DbError> {
     let (finished, result, details) = match ended {
         None => (None, None, None),
         Some((at, None)) => (Some(at), Some("Success"), None),
         Some((at, Some(why))) => (Some(at), Some("Error"), Some(why)),
     };
+    let id = base::entropy::ordered(ended.map_or(began, |(at, _)| at));
     tx.execute(
         "INSERT INTO instance_action_events (id, action_id, event, host, started_at, finished_at, result, details)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![id, action_id, event, host, began, finished, result, details],
-    )
-    .await?;
-    tx.execute(
-        "UPDATE instance_actions SET updated_at = $2 WHERE id = $1",
-        args![action_id, finished.unwrap_or(began)],
     )
     .await?;
     Ok(())

@@ -11,7 +11,7 @@ pub async fn instance_built(tx: &mut Tx, id: InstanceId, power: PowerState, now:
         .execute(
             "UPDATE instances SET vm_state = 'active', task_state = NULL, power_state = $2, progress = 0, fault = NULL,
                     launched_at = COALESCE(launched_at, $3), updated_at = $3
-             WHERE uuid = $1 AND deleted_at IS NULL",
+             WHERE uuid = $1 AND +deleted_at IS NULL",
             args![id, power as i64, now],
         )
         .await?;

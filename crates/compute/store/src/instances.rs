@@ -4,7 +4,7 @@ use crate::Store;
 use base::{HostName, InstanceId, ProjectId, Timestamp, UserId};
 use compute_model::actions::Standing;
 use compute_model::spec::{FlavorSpec, ImageSpec, InjectedFile, InstanceSpec, KeypairSpec};
-use platform_db::{DbError, FromRow, SqlBuilder, Tx, Value, args};
+use platform_db::{DbError, FromRow, Tx, Value, args};
 use serde::de::DeserializeOwned;
 
 /// One server as it is stored. JSON columns are decoded by the methods.
@@ -181,8 +181,10 @@ pub async fn instance_place(
 ) -> Result<bool, DbError> {
     let n = tx
         .execute(
+            // written so that PostgreSQL, which at first knows nothing of the table, cannot take the index of all that
+            // are building for shorter than the key
             "UPDATE instances SET host = $2, node = $3, availability_zone = $4, updated_at = $5
-             WHERE uuid = $1 AND host IS NULL AND deleted_at IS NULL AND vm_state = 'building'",
+             WHERE uuid = $1 AND COALESCE(host, '') = '' AND +deleted_at IS NULL AND COALESCE(vm_state, '') = 'building'",
             args![id, host, node, zone, now],
         )
         .await?;
@@ -251,24 +253,7 @@ fn values(i: Instance) -> Vec<Value> {
     ]
 }
 
-/// Servers a statement: SQLite takes 32,766 values, a server has 49.
-const PER_INSERT: usize = 100;
-
 /// Adds servers, many in one statement.
-pub async fn instances_insert(tx: &mut Tx, mut instances: Vec<Instance>) -> Result<(), DbError> {
-    while !instances.is_empty() {
-        let rest = instances.split_off(instances.len().min(PER_INSERT));
-        let mut q = SqlBuilder::new("INSERT INTO instances (");
-        q.push(COLUMNS).push(") VALUES ");
-        for (n, instance) in instances.into_iter().enumerate() {
-            if n > 0 {
-                q.push(", ");
-            }
-            q.bind_list(values(instance));
-        }
-        let (sql, values) = q.finish();
-        tx.execute(sql, values).await?;
-        instances = rest;
-    }
-    Ok(())
+pub async fn instances_insert(tx: &mut Tx, instances: Vec<Instance>) -> Result<(), DbError> {
+    tx.insert_all(&format!("INSERT INTO instances ({COLUMNS})"), instances.into_iter().map(values).collect()).await
 }

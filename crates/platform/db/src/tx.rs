@@ -3,9 +3,12 @@
 use crate::group::Turn;
 use crate::simulation::{Moment, pause, statement, text};
 use crate::tables::Type;
-use crate::{Db, DbError, Dialect, Durability, Engine, Record, Value, postgres, value};
+use crate::{Db, DbError, Dialect, Durability, Engine, Record, SqlBuilder, Value, postgres, value};
 use futures_util::TryStreamExt;
 use sqlx::SqlSafeStr;
+
+/// Values in one INSERT: below both engines' limits (SQLite's is 32,766), and no statement gets unreasonably long.
+const MOST_VALUES: usize = 5000;
 
 /// An open transaction. Dropping it without [`Tx::commit`] undoes it.
 pub struct Tx {
@@ -65,6 +68,21 @@ impl Tx {
         }
     }
 
+    /// Many rows by few statements. `into`: `INSERT INTO table (columns)`; each row has that many values.
+    pub async fn insert_all(&mut self, into: &str, rows: Vec<Vec<Value>>) -> Result<(), DbError> {
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut q = SqlBuilder::new(into);
+            let mut before = " VALUES ";
+            while let Some(row) = rows.next_if(|row| q.next_placeholder() + row.len() <= MOST_VALUES) {
+                q.push(std::mem::replace(&mut before, ", ")).bind_list(row);
+            }
+            let (sql, values) = q.finish();
+            self.execute(sql, values).await?;
+        }
+        Ok(())
+    }
+
     pub async fn fetch_all<T: Record>(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<Vec<T>, DbError> {
         on!(self, sql, args, fetch_all)
     }
@@ -80,6 +98,15 @@ impl Tx {
     /// [`DbError::NotFound`] if there is no row.
     pub async fn fetch_one<T: Record>(&mut self, sql: impl SqlSafeStr, args: Vec<Value>) -> Result<T, DbError> {
         self.fetch_optional(sql, args).await?.ok_or(DbError::NotFound)
+    }
+
+    /// What a SELECT ends with so that its rows are held until the transaction ends. Nothing on SQLite, where no other
+    /// writer runs meanwhile.
+    pub fn holding(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => "FOR UPDATE",
+        }
     }
 
     /// The next number of a named sequence, from 1: for the few places where OpenStack shows an integer id.

@@ -12,11 +12,21 @@ pub async fn record(
     what: &str,
     detail: &str,
 ) -> Result<(), DbError> {
-    let id = OperationId::random().to_string();
-    tx.execute(
-        "INSERT INTO events (id, subject, operation, at, what, detail) VALUES ($1, $2, $3, $4, $5, $6)",
-        args![id, subject, operation, at, what, detail],
-    )
-    .await?;
-    Ok(())
+    record_all(tx, vec![(subject, operation)], at, what, detail).await
+}
+
+/// Adds the same line to the histories of many, each with its operation.
+pub async fn record_all(
+    tx: &mut Tx,
+    subjects: Vec<(&str, Option<OperationId>)>,
+    at: Timestamp,
+    what: &str,
+    detail: &str,
+) -> Result<(), DbError> {
+    let rows = subjects.into_iter().map(|(subject, operation)| {
+        let id = OperationId::random().to_string();
+        args![id, subject, operation, at, what, detail]
+    });
+    let rows = rows.collect();
+    tx.insert_all("INSERT INTO events (id, subject, operation, at, what, detail)", rows).await
 }

@@ -23,9 +23,9 @@ mod operation;
 mod worker;
 
 pub use flow::{Effect, Flow, Next, Step, StepError};
-pub use history::record;
+pub use history::{record, record_all};
 pub use operation::{
-    NewOperation, Operation, Resumed, WAKE, enqueue, hold_running, purge, recent, resume, say_waiting, supersede,
-    supersede_but,
+    NewOperation, Operation, Resumed, WAKE, enqueue, enqueue_all, hold_running, purge, recent, resume, say_waiting,
+    supersede, supersede_but,
 };
 pub use worker::{Engine, EngineSettings};

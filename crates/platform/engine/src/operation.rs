@@ -1,7 +1,7 @@
 //! `operations`: one row a piece of long work.
 
 use base::{OperationId, ProjectId, RequestId, Timestamp};
-use platform_db::{Db, DbError, FromRow, Tx, args};
+use platform_db::{Db, DbError, FromRow, Tx, args, built};
 use serde_json::Value;
 
 /// Bus subject of the hint "there is work": sent after the transaction that enqueued or resumed it.
@@ -76,14 +76,47 @@ impl From<OperationRow> for Operation {
 /// Writes the intent, in the transaction of the change it is for. Hint [`WAKE`] after the commit.
 pub async fn enqueue(tx: &mut Tx, now: Timestamp, op: NewOperation) -> Result<OperationId, DbError> {
     let id = OperationId::random();
-    tx.execute(
-        "INSERT INTO operations (id, kind, subject, project_id, request_id, step, data, state, attempts, wake_at,
-                                 deadline, lease_until, fence, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', 0, $8, $9, 0, 0, $8, $8)",
-        args![id, op.kind, op.subject, op.project_id, op.request_id, op.step, op.data.to_string(), now, op.deadline],
-    )
-    .await?;
+    insert(tx, now, vec![(id, op)]).await?;
     Ok(id)
+}
+
+/// As [`enqueue`], for many. Returns their ids, in the order given.
+pub async fn enqueue_all(
+    tx: &mut Tx,
+    now: Timestamp,
+    operations: Vec<NewOperation>,
+) -> Result<Vec<OperationId>, DbError> {
+    let operations: Vec<_> = operations.into_iter().map(|op| (OperationId::random(), op)).collect();
+    let ids = operations.iter().map(|(id, _)| *id).collect();
+    insert(tx, now, operations).await?;
+    Ok(ids)
+}
+
+async fn insert(tx: &mut Tx, now: Timestamp, operations: Vec<(OperationId, NewOperation)>) -> Result<(), DbError> {
+    let rows = operations.into_iter().map(|(id, op)| {
+        let data = op.data.to_string();
+        args![
+            id,
+            op.kind,
+            op.subject,
+            op.project_id,
+            op.request_id,
+            op.step,
+            data,
+            "running",
+            0_i64,
+            now,
+            op.deadline,
+            0_i64,
+            0_i64,
+            now,
+            now
+        ]
+    });
+    let into =
+        "INSERT INTO operations (id, kind, subject, project_id, request_id, step, data, state, attempts, wake_at,
+                                        deadline, lease_until, fence, created_at, updated_at)";
+    tx.insert_all(into, rows.collect()).await
 }
 
 /// What becomes of a waiting operation, now that what it waited for has come.
@@ -124,12 +157,9 @@ pub async fn resume(
 /// Kind and data of an operation while it runs, held until the transaction ends: neither its worker nor who supersedes
 /// it moves on meanwhile. See the crate's documentation for the order in which rows are taken.
 pub async fn hold_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value)>, DbError> {
-    let row: Option<(String, String)> = tx
-        .fetch_optional(
-            "UPDATE operations SET fence = fence WHERE id = $1 AND state = 'running' RETURNING kind, data",
-            args![id],
-        )
-        .await?;
+    let held = tx.holding();
+    let sql = format!("SELECT kind, data FROM operations WHERE id = $1 AND state = 'running' {held}");
+    let row: Option<(String, String)> = tx.fetch_optional(built(sql), args![id]).await?;
     Ok(row.map(|(kind, data)| (kind, serde_json::from_str(&data).unwrap_or_default())))
 }
 

@@ -18,7 +18,7 @@ use compute_model::states::PowerState;
 use compute_model::work;
 use compute_selection::{NoHost, Whither};
 use compute_store::hosts::host_build_ended;
-use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instance_actions::{action_end_with, event_add};
 use compute_store::instances::{Instance, instance_place};
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
@@ -190,11 +190,12 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
                 return Ok(false);
             }
             instance_moves::instance_built(tx, about.instance, *power, about.now).await?;
-            // it may have ended already
-            instance_moves::instance_power_noticed(tx, about.instance, about.host, *power, about.now).await?;
+            if *power != PowerState::Running {
+                // it has ended already
+                instance_moves::instance_power_noticed(tx, about.instance, about.host, *power, about.now).await?;
+            }
             host_build_ended(tx, about.host, false).await?;
-            event_add(tx, work.action_id, BUILT, Some(about.host), about.now, Some((about.now, None))).await?;
-            action_end(tx, about.now, work.action_id, None).await?;
+            action_end_with(tx, about.now, work.action_id, BUILT, Some(about.host), None).await?;
             record(tx, &about.instance.to_string(), None, about.now, "build.done", about.host).await?;
             Ok(false)
         }
@@ -225,7 +226,6 @@ async fn failed(
 ) -> Result<(), DbError> {
     instance_moves::instance_settled(tx, id, "error", None, now).await?;
     instance_moves::instance_fault(tx, id, 500, message, details, now).await?;
-    event_add(tx, action, SCHEDULED, None, now, Some((now, Some(message)))).await?;
-    action_end(tx, now, action, Some("Error")).await?;
+    action_end_with(tx, now, action, SCHEDULED, None, Some(message)).await?;
     record(tx, &id.to_string(), None, now, "build.failed", message).await
 }

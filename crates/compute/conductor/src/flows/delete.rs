@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use base::{InstanceId, ProviderId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
 use compute_model::work;
-use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instance_actions::action_end_with;
 use compute_store::instances::Instance;
 use compute_store::migrations::migrations_abandon;
 use compute_store::{assignments, instance_moves};
@@ -141,8 +141,7 @@ async fn gone(
     }
     instance_moves::instance_deleted(tx, id, now).await?;
     if let Some(action) = action {
-        event_add(tx, action, EVENT, host, now, Some((now, None))).await?;
-        action_end(tx, now, action, None).await?;
+        action_end_with(tx, now, action, EVENT, host, None).await?;
     }
     record(tx, &id.to_string(), None, now, "delete.done", host.unwrap_or("without a host")).await?;
     Ok(freed)
@@ -159,8 +158,7 @@ async fn failed(
     instance_moves::instance_settled(tx, id, "error", None, now).await?;
     instance_moves::instance_fault(tx, id, 500, why, details, now).await?;
     if let Some(action) = action {
-        event_add(tx, action, EVENT, None, now, Some((now, Some(why)))).await?;
-        action_end(tx, now, action, Some("Error")).await?;
+        action_end_with(tx, now, action, EVENT, None, Some(why)).await?;
     }
     record(tx, &id.to_string(), None, now, "delete.failed", details).await
 }

@@ -6,7 +6,7 @@ use base::{InstanceId, Timestamp};
 use compute_model::assignment::Outcome;
 use compute_model::states::PowerState;
 use compute_model::work;
-use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instance_actions::action_end_with;
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
 use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
@@ -82,8 +82,7 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
             instance_moves::instance_settled(tx, id, &power.done, Some(*seen), now).await?;
             // it may not have stayed so
             instance_moves::instance_power_noticed(tx, id, about.host, *seen, now).await?;
-            event_add(tx, power.action_id, &power.event, Some(about.host), now, Some((now, None))).await?;
-            action_end(tx, now, power.action_id, None).await?;
+            action_end_with(tx, now, power.action_id, &power.event, Some(about.host), None).await?;
             record(tx, &id.to_string(), None, now, "power.done", &power.event).await?;
         }
         Outcome::Failed { message, power: seen, .. } => {
@@ -109,7 +108,6 @@ async fn failed(
 ) -> Result<(), DbError> {
     instance_moves::instance_settled(tx, id, &power.failed, None, now).await?;
     instance_moves::instance_fault(tx, id, 500, why, details, now).await?;
-    event_add(tx, power.action_id, &power.event, host, now, Some((now, Some(why)))).await?;
-    action_end(tx, now, power.action_id, Some("Error")).await?;
+    action_end_with(tx, now, power.action_id, &power.event, host, Some(why)).await?;
     record(tx, &id.to_string(), None, now, "power.failed", details).await
 }

@@ -10,13 +10,13 @@ use crate::servers::delete::{action, asked_by};
 use base::{ProjectId, Timestamp, UserId};
 use compute_model::quota::Amounts;
 use compute_model::work;
-use compute_store::instance_actions::action_begin;
+use compute_store::instance_actions::actions_begin;
 use compute_store::instances::{Instance, instances_insert};
 use compute_store::quota_limits::LimitsOf;
 use compute_store::quotas::{ClaimError, amounts_of, usage_check_user, usage_claim};
 use compute_store::server_groups::group_members_count;
 use platform_db::{DbError, Tx};
-use platform_engine::NewOperation;
+use platform_engine::{NewOperation, enqueue_all, record_all};
 use platform_http::{Call, Fault};
 use serde_json::json;
 
@@ -114,15 +114,8 @@ async fn transact(
         }
     }
     instances_insert(tx, servers.clone()).await?;
-    for server in &servers {
-        enqueue(tx, call, server, now).await?;
-    }
-    Ok(())
-}
-
-async fn enqueue(tx: &mut Tx, call: &Call, server: &Instance, now: Timestamp) -> Result<(), DbError> {
-    let action_id = action_begin(tx, now, action(call, server, "create")).await?;
-    let operation = NewOperation {
+    let actions = actions_begin(tx, now, servers.iter().map(|s| action(call, s, "create")).collect()).await?;
+    let operations = servers.iter().zip(actions).map(|(server, action_id)| NewOperation {
         kind: work::BUILD,
         subject: server.uuid.clone(),
         project_id: Some(ProjectId(server.project_id.clone())),
@@ -130,7 +123,8 @@ async fn enqueue(tx: &mut Tx, call: &Call, server: &Instance, now: Timestamp) ->
         step: work::first::BUILD,
         data: json!(work::Build { action_id, ..work::Build::default() }),
         deadline: now.plus(BUILD_DEADLINE),
-    };
-    let operation = platform_engine::enqueue(tx, now, operation).await?;
-    platform_engine::record(tx, &server.uuid, Some(operation), now, "create.accepted", &asked_by(call)).await
+    });
+    let operations = enqueue_all(tx, now, operations.collect()).await?;
+    let subjects = servers.iter().zip(operations).map(|(server, operation)| (server.uuid.as_str(), Some(operation)));
+    Ok(record_all(tx, subjects.collect(), now, "create.accepted", &asked_by(call)).await?)
 }

@@ -9,7 +9,7 @@ use compute_model::work;
 use compute_selection::Choice;
 use compute_store::assignments::{assignment_get, assignment_give_back, assignment_put};
 use compute_store::hosts::host_build_ended;
-use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instance_actions::{action_end_with, event_add};
 use compute_store::instance_moves;
 use compute_store::instances::{Instance, instance_get};
 use compute_store::migrations::{
@@ -90,8 +90,7 @@ impl Ended {
         migration_ended(tx, work.migration_id, status, now).await?;
         instance_moves::instance_settled(tx, id, "error", None, now).await?;
         instance_moves::instance_fault(tx, id, 500, &message, &details, now).await?;
-        event_add(tx, work.action_id, SCHEDULED, None, now, Some((now, Some(&message)))).await?;
-        action_end(tx, now, work.action_id, Some("Error")).await?;
+        action_end_with(tx, now, work.action_id, SCHEDULED, None, Some(&message)).await?;
         Ok(record(tx, &id.to_string(), None, now, "evacuate.failed", &message).await?)
     }
 }

@@ -7,7 +7,7 @@ use compute_model::assignment::Outcome;
 use compute_model::states::{PowerState, task};
 use compute_model::work;
 use compute_store::hosts::host_build_ended;
-use compute_store::instance_actions::{action_end, event_add};
+use compute_store::instance_actions::{action_end_with, event_add};
 use compute_store::instance_moves;
 use compute_store::migrations::migration_done;
 use platform_db::{DbError, Tx};
@@ -57,9 +57,10 @@ async fn runs(tx: &mut Tx, work: &work::Evacuate, about: About<'_>, power: Power
     migration_done(tx, work.migration_id, now).await?;
     instance_moves::instance_evacuated(tx, id, power, next, now).await?;
     host_build_ended(tx, about.host, false).await?;
-    event_add(tx, work.action_id, BUILT, Some(about.host), now, Some((now, None))).await?;
-    if !work.stop {
-        action_end(tx, now, work.action_id, None).await?;
+    if work.stop {
+        event_add(tx, work.action_id, BUILT, Some(about.host), now, Some((now, None))).await?;
+    } else {
+        action_end_with(tx, now, work.action_id, BUILT, Some(about.host), None).await?;
     }
     record(tx, &id.to_string(), None, now, "evacuate.done", about.host).await
 }
@@ -67,8 +68,7 @@ async fn runs(tx: &mut Tx, work: &work::Evacuate, about: About<'_>, power: Power
 async fn stopped(tx: &mut Tx, work: &work::Evacuate, about: About<'_>, power: PowerState) -> Result<(), DbError> {
     let (id, now) = (about.instance, about.now);
     instance_moves::instance_settled(tx, id, "stopped", Some(power), now).await?;
-    event_add(tx, work.action_id, STOPPED, Some(about.host), now, Some((now, None))).await?;
-    action_end(tx, now, work.action_id, None).await?;
+    action_end_with(tx, now, work.action_id, STOPPED, Some(about.host), None).await?;
     record(tx, &id.to_string(), None, now, "evacuate.stopped", about.host).await
 }
 
@@ -84,7 +84,6 @@ pub(super) async fn still_runs(
     let message = format!("The server was evacuated, but could not be stopped: {why}");
     instance_moves::instance_settled(tx, id, "active", None, now).await?;
     instance_moves::instance_fault(tx, id, 500, &message, host.unwrap_or_default(), now).await?;
-    event_add(tx, work.action_id, STOPPED, host, now, Some((now, Some(&message)))).await?;
-    action_end(tx, now, work.action_id, Some("Error")).await?;
+    action_end_with(tx, now, work.action_id, STOPPED, host, Some(&message)).await?;
     record(tx, &id.to_string(), None, now, "evacuate.not_stopped", why).await
 }
