@@ -12,6 +12,7 @@ pub(crate) use roles::{Role, Roles};
 
 use crate::config::{Config, Database};
 use crate::data::DataDir;
+use ::identity::CatalogEntry;
 use anyhow::{Context, Result};
 use axum::Router;
 use base::{Clock, SystemClock};
@@ -73,7 +74,7 @@ impl Ground {
 }
 
 /// Where clients reach each service: what the catalog says.
-struct Urls {
+pub(crate) struct Urls {
     identity: String,
     compute: String,
     image: String,
@@ -81,7 +82,7 @@ struct Urls {
 }
 
 impl Urls {
-    fn of(config: &Config, listening: &str) -> Self {
+    pub(crate) fn of(config: &Config, listening: &str) -> Self {
         let base = match config.cloud.public_url.trim_end_matches('/') {
             "" => listening,
             public => public,
@@ -92,11 +93,22 @@ impl Urls {
             own => own.to_owned(),
         };
         Self {
-            identity: of(&own.identity, "identity"),
+            identity: match config.identity.url.trim_end_matches('/') {
+                "" => of(&own.identity, "identity"),
+                another => another.trim_end_matches("/v3").to_owned(),
+            },
             compute: of(&own.compute, "compute"),
             image: of(&own.image, "image"),
             placement: of(&own.placement, "placement"),
         }
+    }
+    /// What the catalog has besides identity itself.
+    pub(crate) fn services(&self) -> Vec<CatalogEntry> {
+        vec![
+            CatalogEntry::everywhere("compute", "nova", &format!("{}/v2.1", self.compute)),
+            CatalogEntry::everywhere("image", "glance", &self.image),
+            CatalogEntry::everywhere("placement", "placement", &self.placement),
+        ]
     }
     fn identity_v3(&self) -> String {
         format!("{}/v3", self.identity)

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use base::Secret;
+use identity::keystone::KeystoneSettings;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -93,6 +94,14 @@ pub(crate) struct Identity {
     pub lockout_duration_secs: u64,
     pub unique_last_password_count: u32,
     pub policy_file: String,
+    pub url: String,
+    pub username: String,
+    pub password: Secret,
+    pub user_domain: String,
+    pub project: String,
+    pub project_domain: String,
+    pub ca_file: String,
+    pub cache_secs: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -193,6 +202,14 @@ impl Default for Identity {
             lockout_duration_secs: 1800,
             unique_last_password_count: 0,
             policy_file: String::new(),
+            url: String::new(),
+            username: String::new(),
+            password: Secret::default(),
+            user_domain: "Default".into(),
+            project: "service".into(),
+            project_domain: "Default".into(),
+            ca_file: String::new(),
+            cache_secs: 10,
         }
     }
 }
@@ -237,6 +254,22 @@ impl Default for Doctor {
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl Identity {
+    /// The Keystone that is asked instead of our own, if there is one.
+    pub(crate) fn keystone(&self) -> Option<KeystoneSettings> {
+        (!self.url.is_empty()).then(|| KeystoneSettings {
+            url: self.url.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            user_domain: self.user_domain.clone(),
+            project: self.project.clone(),
+            project_domain: self.project_domain.clone(),
+            ca_file: self.ca_file.clone(),
+            cache: Duration::from_secs(self.cache_secs),
+        })
     }
 }
 
@@ -301,6 +334,20 @@ const KEYS: &[(&str, &str)] = &[
     ("identity.lockout_duration_secs", "How long it stays locked."),
     ("identity.unique_last_password_count", "How many of the last passwords may not be used again. 0: any may."),
     ("identity.policy_file", "policy.yaml with rules that differ from Keystone's defaults. Empty: none."),
+    (
+        "identity.url",
+        "Another Keystone instead of ours: its URL, with /v3. Empty: the role identity is the cloud's Keystone.",
+    ),
+    ("identity.username", "The service user that asks it what tokens mean."),
+    ("identity.password", "Its password."),
+    ("identity.user_domain", "Its domain's name."),
+    ("identity.project", "The project it logs in to, where it has the role service or admin."),
+    ("identity.project_domain", "That project's domain's name."),
+    ("identity.ca_file", "PEM file of who vouches for that Keystone. Empty: the system's authorities."),
+    (
+        "identity.cache_secs",
+        "How long its answer about a token is believed: a token revoked there works here for so long.",
+    ),
     ("image.store_dir", "Where image data is kept. Empty: images/ in the data folder."),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),

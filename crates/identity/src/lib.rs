@@ -19,6 +19,8 @@ mod config;
 mod error;
 mod faults;
 mod identity;
+pub mod keystone;
+mod known;
 pub mod password;
 mod policy;
 mod remote;

@@ -5,15 +5,14 @@
 //! when the moment has passed.
 
 use crate::Identity;
+use crate::known::{Known, believed_until};
 use async_trait::async_trait;
-use base::TokenFacts;
+use base::{Clock, TokenFacts};
 use platform_bus::{Bus, BusError, Subscription};
 use platform_http::{Asked, AuthError, Authenticate, Method};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,8 +22,6 @@ const CHANGED: &str = "identity.changed";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer is believed if no hint says otherwise.
 const BELIEVED: Duration = Duration::from_secs(5);
-/// Tokens kept, some 1 KiB each.
-const KEPT: usize = 8192;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
@@ -85,55 +82,17 @@ async fn answer(identity: &Identity, q: Question) -> Answer {
 /// Asks whichever identity is there.
 pub struct BusAuth {
     bus: Arc<dyn Bus>,
-    known: Arc<Known>,
+    clock: Arc<dyn Clock>,
+    known: Arc<Known<Arc<TokenFacts>>>,
     _changes: Subscription,
 }
 
-/// What was told lately.
-#[derive(Default)]
-struct Known {
-    tokens: Mutex<HashMap<String, (Instant, Arc<TokenFacts>)>>,
-    /// Changes heard of: what was asked before one is not kept after it.
-    changes: AtomicU64,
-}
-
-impl Known {
-    fn tokens(&self) -> MutexGuard<'_, HashMap<String, (Instant, Arc<TokenFacts>)>> {
-        // a panic while the lock was held left a map that is still one
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-        self.tokens().clear();
-    }
-
-    fn get(&self, token: &str) -> Option<Arc<TokenFacts>> {
-        let tokens = self.tokens();
-        let (at, facts) = tokens.get(token)?;
-        (at.elapsed() < BELIEVED).then(|| facts.clone())
-    }
-
-    fn keep(&self, token: String, facts: Arc<TokenFacts>, asked_at: Instant, changes: u64) {
-        let mut tokens = self.tokens();
-        if self.changes.load(Ordering::Acquire) != changes {
-            return;
-        }
-        if tokens.len() >= KEPT {
-            tokens.retain(|_, (at, _)| at.elapsed() < BELIEVED);
-        }
-        if tokens.len() < KEPT {
-            tokens.insert(token, (asked_at, facts));
-        }
-    }
-}
-
 impl BusAuth {
-    pub fn on(bus: Arc<dyn Bus>) -> Self {
+    pub fn on(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
         let known = Arc::new(Known::default());
         let forget = known.clone();
         let changes = bus.listen(CHANGED, Arc::new(move || forget.changed()));
-        Self { bus, known, _changes: changes }
+        Self { bus, clock, known, _changes: changes }
     }
 
     async fn ask(&self, token: &str, asked: Asked<'_>) -> Result<Arc<TokenFacts>, AuthError> {
@@ -146,13 +105,14 @@ impl BusAuth {
             method: asked.method.to_string(),
             path: asked.path.to_owned(),
         };
-        let (asked_at, changes) = (Instant::now(), self.known.changes.load(Ordering::Acquire));
+        let (asked_at, now, changes) = (Instant::now(), self.clock.now(), self.known.changes());
         let answer: Result<Answer, BusError> = platform_bus::call(&*self.bus, AUTHENTICATE, &question, PATIENCE).await;
         match answer {
             Ok(Answer::Valid { facts, once }) => {
                 let facts: Arc<TokenFacts> = Arc::from(facts);
                 if !once {
-                    self.known.keep(question.token, facts.clone(), asked_at, changes);
+                    let until = believed_until(&facts, asked_at, now, BELIEVED);
+                    self.known.keep(question.token, facts.clone(), until, changes);
                 }
                 Ok(facts)
             }

@@ -32,6 +32,8 @@ impl Cloud {
         let mut url = String::new();
         BufReader::new(process.stdout.take().context("a pipe")?).read_line(&mut url)?;
         let Some(address) = url.trim().strip_prefix("http://") else { bail!("the cloud ended at once") };
+        // installs what TLS is made of, for every kind of client
+        let _as_a_blocking_one = platform_http::client();
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(600)).build()?;
         let mut cloud =
             Self { process, address: address.to_owned(), token: String::new(), data: data.to_owned(), http };

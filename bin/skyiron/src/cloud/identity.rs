@@ -1,7 +1,8 @@
-//! Identity's assembly: here, or asked over the bus.
+//! Identity's assembly: here, asked over the bus, or somebody else's Keystone.
 
 use super::{Assembly, Ground, Role, read_policy};
 use anyhow::{Context, Result};
+use identity::keystone::KeystoneAuth;
 use identity::{BusAuth, CatalogEntry, Identity, IdentityConfig};
 use platform_http::Authenticate;
 use std::sync::Arc;
@@ -9,8 +10,11 @@ use std::time::Duration;
 
 /// Starts it if this process is to run it. Gives what the other services ask about tokens.
 pub(crate) async fn start(g: &Ground, a: &mut Assembly) -> Result<Arc<dyn Authenticate>> {
+    if let Some(keystone) = g.config.identity.keystone() {
+        return Ok(Arc::new(KeystoneAuth::new(&keystone, g.clock.clone())?));
+    }
     if !g.roles.has(Role::Identity) {
-        return Ok(Arc::new(BusAuth::on(g.bus.clone())));
+        return Ok(Arc::new(BusAuth::on(g.bus.clone(), g.clock.clone())));
     }
     let identity = open(g).await?;
     a.router = identity::service(&identity, &g.urls.identity_v3()).mount(std::mem::take(&mut a.router), "/identity");
@@ -31,12 +35,8 @@ async fn open(g: &Ground) -> Result<Identity> {
     security.lockout_failure_attempts = Some(config.identity.lockout_failure_attempts).filter(|n| *n > 0);
     security.lockout_duration = Some(Duration::from_secs(config.identity.lockout_duration_secs));
     security.unique_last_password_count = config.identity.unique_last_password_count;
-    settings.catalog = vec![
-        CatalogEntry::everywhere("identity", "keystone", &urls.identity),
-        CatalogEntry::everywhere("compute", "nova", &format!("{}/v2.1", urls.compute)),
-        CatalogEntry::everywhere("image", "glance", &urls.image),
-        CatalogEntry::everywhere("placement", "placement", &urls.placement),
-    ];
+    settings.catalog = vec![CatalogEntry::everywhere("identity", "keystone", &urls.identity)];
+    settings.catalog.extend(urls.services());
     let (identity, made_admin) =
         Identity::open(g.db()?.clone(), settings, g.clock.clone()).await.context("identity cannot start")?;
     if is_new && !made_admin {

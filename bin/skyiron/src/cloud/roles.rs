@@ -37,8 +37,12 @@ impl Role {
     }
 
     /// Whether other roles ask it for something.
-    fn is_needed(self) -> bool {
-        self != Self::ComputeMetadata
+    fn is_needed(self, config: &Config) -> bool {
+        match self {
+            Self::ComputeMetadata => false,
+            Self::Identity => config.identity.url.is_empty(),
+            _ => true,
+        }
     }
 }
 
@@ -50,12 +54,14 @@ impl Roles {
         Self([true; ALL.len()])
     }
 
-    /// `has_bus`: whether the bus reaches other processes. Without one every role that others need must
-    /// be here.
-    pub(crate) fn chosen(some: &[Role], has_bus: bool) -> Result<Self> {
+    /// Where the bus does not reach other processes, every role that others need must be here.
+    pub(crate) fn chosen(some: &[Role], config: &Config) -> Result<Self> {
         let chosen = Self(ALL.map(|r| some.contains(&r)));
-        let missing: Vec<Role> = ALL.into_iter().filter(|r| r.is_needed() && !chosen.has(*r)).collect();
-        if !missing.is_empty() && !has_bus {
+        if chosen.has(Role::Identity) && !config.identity.url.is_empty() {
+            bail!("identity.url names another Keystone, so there is nothing to do for the role identity");
+        }
+        let missing: Vec<Role> = ALL.into_iter().filter(|r| r.is_needed(config) && !chosen.has(*r)).collect();
+        if !missing.is_empty() && !config.bus.is_shared() {
             bail!("bus.url is not set, so nothing here can reach {missing:?} in other processes");
         }
         Ok(chosen)
@@ -78,7 +84,8 @@ impl Roles {
             (&config.endpoints.image, Role::ImageApi),
             (&config.endpoints.placement, Role::Placement),
         ];
-        if !self.has(Role::Identity) || !config.cloud.public_url.is_empty() {
+        let has_catalog = self.has(Role::Identity) && config.identity.url.is_empty();
+        if !has_catalog || !config.cloud.public_url.is_empty() {
             return Ok(());
         }
         let unknown: Vec<Role> =
@@ -115,31 +122,44 @@ impl std::fmt::Display for Roles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base::Secret;
+
+    fn on_a_bus() -> Config {
+        let mut config = Config::default();
+        config.bus.url = Secret::new("nats://bus.example.org");
+        config
+    }
 
     #[test]
     fn without_a_bus_all_are_together() {
-        assert!(Roles::chosen(&ALL, false).is_ok());
-        let refused = Roles::chosen(&ALL[1..], false).unwrap_err().to_string();
+        let mut config = Config::default();
+        assert!(Roles::chosen(&ALL, &config).is_ok());
+        let refused = Roles::chosen(&ALL[1..], &config).unwrap_err().to_string();
         assert!(refused.contains("bus.url") && refused.contains("Identity"), "{refused}");
-        assert!(ALL.iter().all(|r| Roles::chosen(&[*r], true).is_ok()));
+        assert!(ALL.iter().all(|r| Roles::chosen(&[*r], &on_a_bus()).is_ok()));
         let needed: Vec<Role> = ALL.into_iter().filter(|r| *r != Role::ComputeMetadata).collect();
-        assert!(Roles::chosen(&needed, false).is_ok());
+        assert!(Roles::chosen(&needed, &config).is_ok());
+
+        config.identity.url = "http://keystone.example.org:5000/v3".into();
+        assert!(Roles::chosen(&ALL[1..], &config).is_ok());
+        let refused = Roles::chosen(&ALL, &config).unwrap_err().to_string();
+        assert!(refused.contains("identity.url"), "{refused}");
     }
 
     #[test]
     fn a_role_alone() {
-        let alone = Roles::chosen(&[Role::ComputeMetadata], true).unwrap();
+        let alone = Roles::chosen(&[Role::ComputeMetadata], &on_a_bus()).unwrap();
         assert!(alone.is_only(Role::ComputeMetadata) && !alone.is_only(Role::ComputeApi));
-        let two = Roles::chosen(&[Role::ComputeMetadata, Role::ComputeApi], true).unwrap();
+        let two = Roles::chosen(&[Role::ComputeMetadata, Role::ComputeApi], &on_a_bus()).unwrap();
         assert!(!two.is_only(Role::ComputeMetadata) && !two.is_only(Role::ComputeApi));
     }
 
     #[test]
     fn an_identity_alone_must_know_where_the_others_are() {
         let mut config = Config::default();
-        let identity = Roles::chosen(&[Role::Identity, Role::Placement], true).unwrap();
+        let identity = Roles::chosen(&[Role::Identity, Role::Placement], &on_a_bus()).unwrap();
         assert!(Roles::all().check_catalog(&config).is_ok());
-        assert!(Roles::chosen(&[Role::ComputeApi], true).unwrap().check_catalog(&config).is_ok());
+        assert!(Roles::chosen(&[Role::ComputeApi], &on_a_bus()).unwrap().check_catalog(&config).is_ok());
         let refused = identity.check_catalog(&config).unwrap_err().to_string();
         assert!(refused.contains("ComputeApi") && !refused.contains("Placement"), "{refused}");
         config.endpoints.compute = "http://c:8774".into();
@@ -150,7 +170,7 @@ mod tests {
 
     #[test]
     fn compute_hosts_and_image_apis_have_no_database() {
-        let chosen = |some: &[Role]| Roles::chosen(some, true).unwrap();
+        let chosen = |some: &[Role]| Roles::chosen(some, &on_a_bus()).unwrap();
         assert!(!chosen(&[Role::ComputeAgent, Role::ImageApi]).keep_something());
         assert!(chosen(&[Role::ComputeAgent, Role::ImageRegistry]).keep_something());
         assert!(Roles::all().keep_something());

@@ -1,6 +1,7 @@
 //! The operator's commands, one file each.
 
 pub(crate) mod backup;
+pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod db;
 pub(crate) mod demo;

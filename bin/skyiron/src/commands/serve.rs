@@ -28,7 +28,7 @@ pub(crate) fn run(o: Options) -> Result<()> {
         config.cloud.listen = listen;
     }
     platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
-    let roles = Roles::chosen(&o.roles, config.bus.is_shared())?;
+    let roles = Roles::chosen(&o.roles, &config)?;
     runtime()?.block_on(async {
         let cloud = Cloud::start(DataDir::open(&o.data)?, config, roles).await?;
         cloud.ready().await;

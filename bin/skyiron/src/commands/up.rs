@@ -43,12 +43,16 @@ impl Options {
 pub(crate) fn run(o: Options) -> Result<()> {
     let config = o.configuration()?;
     platform_telemetry::start_logging(config.log.format, &config.log.filter)?;
+    let another = config.identity.url.clone();
     runtime()?.block_on(async {
         let cloud = Cloud::start(DataDir::open(&o.data)?, config, Roles::all()).await?;
         cloud.ready().await;
         // programs read the URL from standard output; it comes when the cloud is ready
         println!("{}", cloud.url);
-        eprintln!("skyiron serves; credentials: {}", cloud.data.clouds_yaml().display());
+        match another.as_str() {
+            "" => eprintln!("skyiron serves; credentials: {}", cloud.data.clouds_yaml().display()),
+            url => eprintln!("skyiron serves the users of {url}"),
+        }
         until_told_to_stop().await?;
         cloud.stop().await;
         Ok(())

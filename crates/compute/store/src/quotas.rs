@@ -41,12 +41,13 @@ pub async fn usage_claim(tx: &mut Tx, project: &str, wanted: Amounts, allowed: A
     Ok(within(before, wanted, allowed)?)
 }
 
-/// Holds a user to limits of his own, by counting his servers in the project.
+/// Holds a user to limits of his own, by counting his servers in the project: those that make up `added` are among them
+/// already.
 pub async fn usage_check_user(
     tx: &mut Tx,
     project: &str,
     user: &str,
-    wanted: Amounts,
+    added: Amounts,
     allowed: Amounts,
 ) -> Result<(), ClaimError> {
     let (instances, cores, ram): (i64, i64, i64) = tx
@@ -56,7 +57,8 @@ pub async fn usage_check_user(
             args![project, user],
         )
         .await?;
-    Ok(within(Amounts { instances, cores, ram }, wanted, allowed)?)
+    let before = Amounts { instances: instances - added.instances, cores: cores - added.cores, ram: ram - added.ram };
+    Ok(within(before, added, allowed)?)
 }
 
 /// Gives back what servers used. Never goes below zero: a counter that is too low is better than a server that cannot

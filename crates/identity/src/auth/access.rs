@@ -5,14 +5,17 @@ use platform_http::Asked;
 use regex::Regex;
 
 impl AccessRuleRow {
-    /// `service` is a type of the catalog, `path` a pattern: `*` and `{name}` stand for one segment, `**` for any
-    /// number of them.
     pub(crate) fn permits(&self, asked: &Asked<'_>) -> bool {
-        let service = asked.service.strip_suffix("-api").unwrap_or(asked.service);
-        self.service == service
-            && self.method.eq_ignore_ascii_case(asked.method.as_str())
-            && pattern(&self.path).is_some_and(|p| p.is_match(asked.path))
+        permits(&self.service, &self.method, &self.path, asked)
     }
+}
+
+/// `service` is a type of the catalog, `path` a pattern: `*` and `{name}` stand for one segment, `**` for any number of
+/// them.
+pub(crate) fn permits(service: &str, method: &str, path: &str, asked: &Asked<'_>) -> bool {
+    service == asked.service.strip_suffix("-api").unwrap_or(asked.service)
+        && method.eq_ignore_ascii_case(asked.method.as_str())
+        && pattern(path).is_some_and(|p| p.is_match(asked.path))
 }
 
 fn pattern(path: &str) -> Option<Regex> {

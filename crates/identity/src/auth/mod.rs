@@ -1,6 +1,6 @@
 //! From a password, a token or an application credential to a new token; and from a token to what it means.
 
-mod access;
+pub(crate) mod access;
 mod catalog;
 mod issue;
 mod login;

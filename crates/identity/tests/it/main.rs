@@ -5,6 +5,7 @@ mod catalog;
 mod coverage;
 mod delegation;
 mod http;
+mod keystone;
 mod login;
 mod people;
 mod projects;

@@ -24,7 +24,7 @@ async fn facts_travel_and_a_change_is_known_at_once() {
     on_each(|w| async move {
         let (admin, token) = member(&w).await;
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
-        let far = BusAuth::on(bus.clone());
+        let far = BusAuth::on(bus.clone(), w.clock.clone());
         let silent = far.authenticate_for(&token, GET).await;
         assert!(matches!(silent, Err(AuthError::Unavailable(_))), "nobody answers yet");
         let _served = identity::serve(&bus, &w.identity);
@@ -51,7 +51,7 @@ async fn what_was_heard_is_believed_for_a_moment_only() {
     on_each(|w| async move {
         let (_, token) = member(&w).await;
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
-        let far = BusAuth::on(bus.clone());
+        let far = BusAuth::on(bus.clone(), w.clock.clone());
         let served = identity::serve(&bus, &w.identity);
         far.authenticate_for(&token, GET).await.unwrap();
         drop(served);
@@ -76,7 +76,7 @@ async fn access_rules_hold_for_each_request() {
             {"id": made["application_credential"]["id"], "secret": "s3cret"}});
         let token = w.token(login, Value::Null).await;
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
-        let far = BusAuth::on(bus.clone());
+        let far = BusAuth::on(bus.clone(), w.clock.clone());
         let _served = identity::serve(&bus, &w.identity);
         for _ in 0..2 {
             assert!(far.authenticate_for(&token, GET).await.is_ok());

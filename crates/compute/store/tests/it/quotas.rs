@@ -76,7 +76,7 @@ async fn many_at_once_never_pass_the_limit() {
 #[tokio::test]
 async fn a_user_s_own_limit_counts_his_servers() {
     on_each_engine(|db| async move {
-        for user in ["u", "u", "v"] {
+        for user in ["u", "u", "u", "v", "v"] {
             Server { project: "p", user, ..Server::default() }.add(&db).await;
         }
         let own = Amounts { instances: 2, cores: -1, ram: -1 };

@@ -8,7 +8,7 @@ use crate::faults;
 use crate::servers::BUILD_DEADLINE;
 use crate::servers::delete::{action, asked_by};
 use base::{ProjectId, Timestamp, UserId};
-use compute_model::quota::Amounts;
+use compute_model::quota::{Amounts, within};
 use compute_model::work;
 use compute_store::instance_actions::actions_begin;
 use compute_store::instances::{Instance, instances_insert};
@@ -57,7 +57,10 @@ pub(super) async fn write(
 ) -> Result<Instance, Fault> {
     let allowed = allowed(api, &template).await.map_err(faults::db)?;
     let one = Amounts::of_server(template.vcpus, template.ram_mib);
-    let count = count(api, &template.project_id, wanted.count, one, allowed.project).await.map_err(faults::db)?;
+    let used = api.store.quota_usage(&template.project_id).await.map_err(faults::db)?;
+    let count = count(wanted.count, one, used, allowed.project);
+    // what is refused anyway is refused before anything is written
+    within(used, one * count, allowed.project).map_err(|over| CreateError::from(ClaimError::from(over)))?;
     let mut servers = rows(&template, count);
     let first = servers.remove(0);
     servers.insert(0, first.clone());
@@ -79,18 +82,8 @@ async fn allowed(api: &ComputeApi, template: &Instance) -> Result<Allowed, DbErr
 }
 
 /// As many servers as the quota has room for, but at least the least that is wanted: then it is refused.
-async fn count(
-    api: &ComputeApi,
-    project: &str,
-    (min, max): (i64, i64),
-    one: Amounts,
-    allowed: Amounts,
-) -> Result<i64, DbError> {
-    if min == max {
-        return Ok(max);
-    }
-    let used = api.store.quota_usage(project).await?;
-    Ok(one.fitting(used, allowed).clamp(min, max))
+fn count((min, max): (i64, i64), one: Amounts, used: Amounts, allowed: Amounts) -> i64 {
+    if min == max { max } else { one.fitting(used, allowed).clamp(min, max) }
 }
 
 async fn transact(
@@ -103,16 +96,6 @@ async fn transact(
     now: Timestamp,
 ) -> Result<(), CreateError> {
     let Some(first) = servers.first() else { return Ok(()) };
-    usage_claim(tx, &first.project_id, wanted, allowed.project).await?;
-    if let Some(own) = allowed.user {
-        usage_check_user(tx, &first.project_id, &first.user_id, wanted, own).await?;
-    }
-    if let Some(group) = group {
-        let members = group_members_count(tx, &group.uuid, &UserId(first.user_id.clone())).await?;
-        if group.most >= 0 && members + wanted.instances > group.most {
-            return Err(CreateError::GroupFull);
-        }
-    }
     instances_insert(tx, servers.clone()).await?;
     let actions = actions_begin(tx, now, servers.iter().map(|s| action(call, s, "create")).collect()).await?;
     let operations = servers.iter().zip(actions).map(|(server, action_id)| NewOperation {
@@ -126,5 +109,18 @@ async fn transact(
     });
     let operations = enqueue_all(tx, now, operations.collect()).await?;
     let subjects = servers.iter().zip(operations).map(|(server, operation)| (server.uuid.as_str(), Some(operation)));
-    Ok(record_all(tx, subjects.collect(), now, "create.accepted", &asked_by(call)).await?)
+    record_all(tx, subjects.collect(), now, "create.accepted", &asked_by(call)).await?;
+
+    // last: from here to the commit all other creates of the project wait
+    usage_claim(tx, &first.project_id, wanted, allowed.project).await?;
+    if let Some(own) = allowed.user {
+        usage_check_user(tx, &first.project_id, &first.user_id, wanted, own).await?;
+    }
+    if let Some(group) = group {
+        let members = group_members_count(tx, &group.uuid, &UserId(first.user_id.clone())).await?;
+        if group.most >= 0 && members > group.most {
+            return Err(CreateError::GroupFull);
+        }
+    }
+    Ok(())
 }
