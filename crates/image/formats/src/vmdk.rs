@@ -126,11 +126,16 @@ impl Vmdk {
     fn fault_in_descriptor(&self) -> Option<String> {
         let window = self.descriptor.as_ref().filter(|w| w.is_complete() && !w.bytes().is_empty());
         let Some(window) = window else { return Some("No descriptor found".into()) };
-        let text = window.bytes().split(|&b| b == 0).next().unwrap_or_default();
-        match std::str::from_utf8(text) {
-            Ok(text) if text.is_ascii() => fault_in_text(&text.to_ascii_lowercase()),
-            _ => Some("Invalid VMDK descriptor data".into()),
-        }
+        fault_in_vmdk_descriptor(window.bytes())
+    }
+}
+
+/// Why a VMDK with this descriptor must not be used. The text ends with the first NUL.
+pub fn fault_in_vmdk_descriptor(bytes: &[u8]) -> Option<String> {
+    let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
+    match std::str::from_utf8(text) {
+        Ok(text) if text.is_ascii() => fault_in_text(&text.to_ascii_lowercase()),
+        _ => Some("Invalid VMDK descriptor data".into()),
     }
 }
 
