@@ -23,6 +23,8 @@ mod pack;
 mod plan;
 mod read;
 mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod turn;
 mod write;
 

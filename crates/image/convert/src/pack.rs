@@ -101,9 +101,7 @@ fn inflate(state: &mut Decompress, zlib: bool, packed: &[u8], unit: &mut [u8]) -
 
 fn unzstd(decoder: &mut FrameDecoder, packed: &[u8], unit: &mut [u8]) -> Option<usize> {
     let mut packed = packed;
-    if zstd_window(packed)? > ZSTD_WINDOW {
-        return None;
-    }
+    decoder.set_max_window_size(ZSTD_WINDOW);
     decoder.reset(&mut packed).ok()?;
     let mut made = 0;
     while made < unit.len() {
@@ -118,25 +116,6 @@ fn unzstd(decoder: &mut FrameDecoder, packed: &[u8], unit: &mut [u8]) -> Option<
         }
     }
     Some(made)
-}
-
-/// How much a frame wants to look back, from its header (RFC 8878, 3.1.1.1).
-fn zstd_window(frame: &[u8]) -> Option<u64> {
-    if !frame.starts_with(&0xfd2f_b528_u32.to_le_bytes()) {
-        return None;
-    }
-    let descriptor = *frame.get(4)?;
-    if descriptor & 0x20 == 0 {
-        let window = *frame.get(5)?;
-        let base = 1u64 << (10 + (window >> 3));
-        return Some(base + base / 8 * u64::from(window & 7));
-    }
-    // one segment: the window is the content
-    let at = 5 + [0, 1, 2, 4][usize::from(descriptor & 3)];
-    let width = [1, 2, 4, 8][usize::from(descriptor >> 6)];
-    let mut size = [0; 8];
-    size.get_mut(..width)?.copy_from_slice(frame.get(at..at + width)?);
-    Some(u64::from_le_bytes(size) + if width == 2 { 256 } else { 0 })
 }
 
 /// How a target packs.

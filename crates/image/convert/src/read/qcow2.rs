@@ -137,8 +137,9 @@ impl<'a> Qcow2<'a> {
         if there && zeros {
             return Err(self.meta.damaged("a subcluster both there and zero"));
         }
-        // those that are alike are one
-        let end = (first..SUBCLUSTERS).find(|&n| state(n).0 != there).unwrap_or(SUBCLUSTERS);
+        // those that are alike are one, up to the next that is wrong
+        let differs = |n: &u64| state(*n).0 != there || state(*n) == (true, true);
+        let end = (first..SUBCLUSTERS).find(differs).unwrap_or(SUBCLUSTERS);
         let len = end * sub - within;
         if !there {
             return Ok(zero(len));
