@@ -41,6 +41,9 @@ enum Command {
     /// The catalog of another Keystone.
     #[command(subcommand)]
     Catalog(commands::catalog::Command),
+    /// Disk images: what they are, and making others of them.
+    #[command(subcommand)]
+    Image(commands::image::Command),
     /// The configuration file.
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Restore(o) => commands::restore::run(&o),
         Command::Guest(c) => commands::guest::run(c),
         Command::Catalog(c) => commands::catalog::run(&c),
+        Command::Image(c) => return commands::image::run(&c),
         Command::Config(c) => commands::config::run(&c),
         Command::Db(c) => commands::db::run(c),
         Command::Upgrade(c) => commands::upgrade::run(&c),
