@@ -33,3 +33,4 @@ mod worker;
 pub use agent::Agent;
 pub use cache::{CacheError, CachedImage, ImageCache};
 pub use config::AgentConfig;
+pub use wants::fault_points;
