@@ -6,6 +6,7 @@ mod boot;
 mod bus;
 mod cloud;
 mod create;
+mod hosts;
 mod load;
 mod site;
 mod start;
@@ -18,7 +19,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, api, upload, boot, site, bus; none: all of them
+    /// start, create, hosts, api, upload, boot, site, bus; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -38,6 +39,7 @@ type Bench = fn(&Setting) -> Result<()>;
 const BENCHES: &[(&str, Bench)] = &[
     ("start", start::run),
     ("create", create::run),
+    ("hosts", hosts::run),
     ("api", api::run),
     ("upload", upload::run),
     ("boot", boot::run),
