@@ -6,6 +6,8 @@ mod doctor;
 mod full_disk;
 mod guests;
 mod lifecycle;
+mod noisy;
 mod operator;
 mod postgres;
+mod power_cut;
 mod uploads;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME…`: figures of the release binary, on loopback, in a temporary folder. Each line says what was
 //! measured, how often, and the goal it is held against. Where a figure depends on the machine it is a ratio within one run.
 
+mod agents;
 mod api;
 mod boot;
 mod bus;
@@ -19,7 +20,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, hosts, api, upload, boot, site, bus; none: all of them
+    /// start, create, hosts, api, upload, boot, site, agents, bus; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -44,6 +45,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("upload", upload::run),
     ("boot", boot::run),
     ("site", site::run),
+    ("agents", agents::run),
     ("bus", bus::run),
 ];
 

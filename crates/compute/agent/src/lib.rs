@@ -24,6 +24,7 @@ mod fetch;
 mod files;
 mod record;
 mod report;
+mod resume;
 mod slots;
 mod wants;
 mod watch;
