@@ -6,6 +6,7 @@ use crate::client::Do;
 use crate::cloud::{Cloud, Shape};
 use crate::dice::Dice;
 use crate::host::Ailment;
+use compute_conductor::Recovery;
 use compute_model::states::PowerState;
 use platform_db::DbError;
 use platform_db::simulation::Moment;
@@ -49,10 +50,11 @@ impl Plan {
             agents: (0..agents)
                 .map(|_| (0..=dice.below(2)).map(|_| u32::try_from(4 + dice.below(9)).unwrap_or(4)).collect())
                 .collect(),
+            recovery: Recovery::default(),
         };
         let mut some = |most: usize| if dice.per_mille(500) { u32::try_from(dice.below(most)).unwrap_or(0) } else { 0 };
         let weather = Weather { lost: some(250), repeated: some(300), late: some(400), very_late: some(150) };
-        let ailment = Ailment { fails: some(600), lies: some(300), slow: some(400), hangs: some(100) };
+        let ailment = Ailment { fails: some(600), lies: some(300), slow: some(400), hangs: some(100), only: None };
         let mut faults = vec![(3, Fault::Start), (2, Fault::Reconnect), (2, Fault::Heal)];
         let kinds = [
             (4, Fault::Kill),
@@ -207,6 +209,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    pub(crate) const QUICK: Self = Self { slowest_millis: 4, stalls: 0 };
+
     pub(crate) fn without_stalls(self) -> Self {
         Self { stalls: 0, ..self }
     }

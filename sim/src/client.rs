@@ -4,10 +4,13 @@ use crate::cloud::Cloud;
 use crate::database::FLAVORS;
 use crate::dice::Dice;
 use crate::stand_ins::IMAGE;
+use crate::trace::Trace;
+use compute_api::ComputeApi;
 use http_body_util::BodyExt;
 use platform_db::{DbError, args};
-use platform_http::Body;
+use platform_http::{Body, Service};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) const PROJECTS: &[&str] = &["p0", "p1"];
@@ -116,32 +119,51 @@ impl Cloud {
 
     fn send(&self, r: Request) {
         let (api, trace, asked) = (self.api.clone(), self.trace.clone(), self.asked.clone());
-        let what = format!("{} {} {}", r.method, r.path, r.body.as_ref().map(Value::to_string).unwrap_or_default());
-        trace.event(format_args!("REQUEST {what}"));
-        let request = http::Request::builder()
-            .method(r.method)
-            .uri(format!("/compute/v2.1{}", r.path))
-            .header("host", "cloud")
-            .header("x-auth-token", r.project)
-            .header("openstack-api-version", "compute 2.74")
-            .header("content-type", "application/json")
-            .body(r.body.map_or_else(Body::empty, |b| Body::from(b.to_string())));
-        let Ok(request) = request else { return trace.broken(format!("{what}: not a request")) };
         asked.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
-            let response = api.handle("/compute", request).await;
+            answer(&api, &trace, r).await;
             asked.fetch_sub(1, Ordering::Relaxed);
-            let status = response.status();
-            let body = match response.into_body().collect().await {
-                Ok(body) => body.to_bytes(),
-                Err(error) => return trace.broken(format!("{what}: {error}")),
-            };
-            trace.event(format_args!("ANSWER {} to {what}", status.as_u16()));
-            if status.is_server_error() {
-                trace.broken(format!("I0: {what} is answered {status}: {}", String::from_utf8_lossy(&body)));
-            }
         });
     }
+
+    /// Asks as the first project's administrator, and waits for the answer's body.
+    pub(crate) async fn call(&self, method: &'static str, path: String, body: Option<Value>) -> Value {
+        answer(&self.api, &self.trace, Request { method, path, project: PROJECTS[0], body }).await
+    }
+}
+
+async fn answer(api: &Arc<Service<ComputeApi>>, trace: &Trace, r: Request) -> Value {
+    let what = format!("{} {} {}", r.method, r.path, r.body.as_ref().map(Value::to_string).unwrap_or_default());
+    trace.event(format_args!("REQUEST {what}"));
+    let request = http::Request::builder()
+        .method(r.method)
+        .uri(format!("/compute/v2.1{}", r.path))
+        .header("host", "cloud")
+        .header("x-auth-token", r.project)
+        .header("openstack-api-version", "compute 2.74")
+        .header("content-type", "application/json")
+        .body(r.body.map_or_else(Body::empty, |b| Body::from(b.to_string())));
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            trace.broken(format!("{what}: not a request: {error}"));
+            return Value::Null;
+        }
+    };
+    let response = api.clone().handle("/compute", request).await;
+    let status = response.status();
+    let body = match response.into_body().collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            trace.broken(format!("{what}: {error}"));
+            return Value::Null;
+        }
+    };
+    trace.event(format_args!("ANSWER {} to {what}", status.as_u16()));
+    if status.is_server_error() {
+        trace.broken(format!("I0: {what} is answered {status}: {}", String::from_utf8_lossy(&body)));
+    }
+    serde_json::from_slice(&body).unwrap_or_default()
 }
 
 fn create(dice: &mut Dice, count: usize) -> Request {

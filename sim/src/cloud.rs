@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use base::{Clock, HostName};
 use compute_agent::{Agent, AgentConfig};
 use compute_api::{ComputeApi, Config, Parts};
-use compute_conductor::{Conductor, ConductorSettings};
+use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_model::driver::Driver;
 use compute_store::Store;
 use placement::Placement;
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// As in the binary.
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 /// Twice the binary's: half as many looks for nothing.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A fifth of the default, so that fewer empty seconds are simulated.
@@ -39,6 +39,8 @@ pub(crate) struct Shape {
     pub(crate) conductors: usize,
     /// Processors of each host, by agent.
     pub(crate) agents: Vec<Vec<u32>>,
+    /// What is done about hosts that stay silent.
+    pub(crate) recovery: Recovery,
 }
 
 /// One process of the cloud, alive or dead.
@@ -65,7 +67,12 @@ pub(crate) struct Cloud {
     pub(crate) api_clock: SimClock,
     /// Requests on their way.
     pub(crate) asked: Arc<AtomicUsize>,
+    recovery: Recovery,
+    on_start: Option<OnStart>,
 }
+
+/// Hears of each process that is started: whether it is an agent, and its life.
+type OnStart = Box<dyn Fn(bool, Life)>;
 
 impl Cloud {
     pub(crate) fn new(shape: &Shape, began: Instant, db: Db, net: Net, dice: &mut Dice, trace: &Trace) -> Result<Self> {
@@ -88,21 +95,25 @@ impl Cloud {
         }
         let api_clock = SimClock::new(began);
         let api = api(&db, &net, &api_clock)?;
-        Ok(Self { db, net, trace: trace.clone(), processes, hosts, api, api_clock, asked: Arc::default() })
+        let (trace, recovery) = (trace.clone(), shape.recovery.clone());
+        Ok(Self { db, net, trace, processes, hosts, api, api_clock, asked: Arc::default(), recovery, on_start: None })
     }
 
     pub(crate) fn start(&mut self, process: usize) {
         let (db, net, trace) = (self.db.clone(), self.net.clone(), self.trace.clone());
         let p = &mut self.processes[process];
-        if p.life.is_some() {
+        if p.life.as_ref().is_some_and(|life| !life.is_over()) {
             return;
         }
         p.starts += 1;
         trace.event(format_args!("START {} ({})", p.name, p.starts));
         let life = Life::begin();
         match &p.kind {
-            Kind::Conductor => conductor(p, &life, &db, &net),
+            Kind::Conductor => conductor(p, &life, &db, &net, &self.recovery),
             Kind::Agent(hosts) => agent(p, &life, hosts, &net),
+        }
+        if let Some(hear) = &self.on_start {
+            hear(matches!(p.kind, Kind::Agent(_)), life.clone());
         }
         p.life = Some(life);
     }
@@ -125,12 +136,32 @@ impl Cloud {
         }
     }
 
+    /// It is dead, and nothing is said of its hosts' guests any more: who looks after them does not know.
+    pub(crate) fn lose_machine(&mut self, process: usize) {
+        self.kill(process);
+        if let Kind::Agent(hosts) = &self.processes[process].kind {
+            hosts.iter().for_each(|host| host.vanish());
+        }
+    }
+
+    /// It is on again, and its guests are still off.
+    pub(crate) async fn machine_boots(&mut self, process: usize) {
+        let Kind::Agent(hosts) = &self.processes[process].kind else { return };
+        for host in hosts.clone() {
+            host.boot().await;
+        }
+    }
+
+    pub(crate) fn on_start(&mut self, hear: impl Fn(bool, Life) + 'static) {
+        self.on_start = Some(Box::new(hear));
+    }
+
     pub(crate) fn is_agent(&self, process: usize) -> bool {
         matches!(self.processes[process].kind, Kind::Agent(_))
     }
 }
 
-fn conductor(p: &Process, life: &Life, db: &Db, net: &Net) {
+fn conductor(p: &Process, life: &Life, db: &Db, net: &Net, recovery: &Recovery) {
     let clock: Arc<dyn Clock> = Arc::new(p.clock.clone());
     let bus = net.of(&p.name, life);
     let settings = ConductorSettings {
@@ -138,6 +169,7 @@ fn conductor(p: &Process, life: &Life, db: &Db, net: &Net) {
         action_timeout: ACTION_TIMEOUT,
         cpu_allocation_ratio: 1.0,
         host: p.name.clone(),
+        recovery: recovery.clone(),
         ..ConductorSettings::default()
     };
     let engine =

@@ -23,6 +23,8 @@ pub(crate) struct Ailment {
     pub(crate) slow: u32,
     /// Takes longer than anybody waits.
     pub(crate) hangs: u32,
+    /// At this operation alone.
+    pub(crate) only: Option<&'static str>,
 }
 
 /// Which host has a guest of which server: never two of one.
@@ -32,6 +34,10 @@ pub(crate) struct Guests(Arc<Mutex<BTreeMap<InstanceId, Vec<String>>>>);
 impl Guests {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<InstanceId, Vec<String>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, host: &str) {
+        self.lock().values_mut().for_each(|hosts| hosts.retain(|h| h != host));
     }
 
     fn note(&self, host: &str, id: InstanceId, power: PowerState, trace: &Trace) {
@@ -91,6 +97,20 @@ impl SimHost {
         }
     }
 
+    /// The machine is off: its guests are nobody's until it is back.
+    pub(crate) fn vanish(&self) {
+        self.trace.event(format_args!("{}: off", self.name));
+        self.guests.forget(&self.name);
+    }
+
+    /// It is on again. Its guests are off, and who knows them will say what becomes of them.
+    pub(crate) async fn boot(&self) {
+        for guest in self.all().await {
+            self.trace.event(format_args!("{}: guest {} is off", self.name, guest.id));
+            self.fake.happen(guest.id, PowerState::Shutdown);
+        }
+    }
+
     async fn act(
         &self,
         what: &'static str,
@@ -99,6 +119,8 @@ impl SimHost {
     ) -> Result<(), DriverError> {
         let (pause, fails, lies) = {
             let (dice, ailment) = &mut *self.state();
+            let well = ailment.only.is_some_and(|only| only != what);
+            let ailment = if well { Ailment::default() } else { *ailment };
             let pause = if dice.per_mille(ailment.hangs) {
                 dice.millis(300_000, 900_000)
             } else if dice.per_mille(ailment.slow) {

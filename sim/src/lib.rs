@@ -18,11 +18,16 @@ mod dice;
 mod host;
 mod invariants;
 mod mutant;
+mod points;
 mod process;
 mod stand_ins;
+mod stories;
+mod tale;
 mod trace;
 mod world;
 
 pub use crowd::run_all;
 pub use mutant::Mutant;
+pub use points::{Extent, Fault, Told, every_fault, run_story};
+pub use stories::Story;
 pub use world::{Options, Outcome, run};

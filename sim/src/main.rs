@@ -1,15 +1,18 @@
 //! `cargo xtask sim`: runs seeds, on as many threads as there are processors, and says how to replay those that fail.
 
 use anyhow::Result;
-use clap::Parser;
-use sim::{Mutant, Options, run_all};
-use std::collections::BTreeMap;
+use clap::{Parser, ValueEnum};
+use sim::{Extent, Fault, Mutant, Options, Story, Told, every_fault, run_all, run_story};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask sim", about = "Simulated clouds, each from a seed")]
+#[command(
+    bin_name = "cargo xtask sim",
+    about = "Simulated clouds, each from a seed, or with every fault at every point"
+)]
 struct Arguments {
     /// Run this one only
     #[arg(long, conflicts_with = "seeds")]
@@ -17,9 +20,19 @@ struct Arguments {
     /// Run these: FROM..TO, without TO
     #[arg(long, default_value = "0..2000", value_parser = range)]
     seeds: Range<u64>,
-    /// Print every event (with --seed)
-    #[arg(long, requires = "seed")]
+    /// Print every event (with --seed or --story)
+    #[arg(long)]
     trace: bool,
+    /// No seeds: strike every fault point in every way, in every story that passes it
+    #[arg(long, conflicts_with_all = ["seed", "seeds"])]
+    points: bool,
+    /// No seeds: tell this story, with --fault at --point if they are given
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "points"])]
+    story: Option<Story>,
+    #[arg(long, requires = "story", requires = "fault")]
+    point: Option<String>,
+    #[arg(long, requires = "point")]
+    fault: Option<Fault>,
     /// Switch a known protection off; then it is an error if no seed fails
     #[arg(long)]
     mutant: Option<Mutant>,
@@ -46,9 +59,15 @@ fn main() -> Result<ExitCode> {
     if a.trace {
         show_logs();
     }
+    let jobs = a.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if let Some(story) = a.story {
+        return Ok(result(&[run_story(story, a.point.zip(a.fault), a.trace)?]));
+    }
+    if a.points {
+        return Ok(result(&every_fault(jobs, Extent::Everything)?));
+    }
     let seeds = a.seed.map_or(a.seeds.clone(), |one| one..one + 1);
     let began = Instant::now();
-    let jobs = a.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mutant = a.mutant.map(|m| format!(" --mutant {}", name(m))).unwrap_or_default();
     let outcomes = run_all(seeds, options, jobs, a.twice, |outcome| {
         if let Some(first) = outcome.broken.first() {
@@ -76,9 +95,28 @@ fn main() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn name(mutant: Mutant) -> String {
-    use clap::ValueEnum;
-    mutant.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
+/// Says what is broken, and how to see it again.
+fn result(told: &[Told]) -> ExitCode {
+    for told in told.iter().filter(|t| !t.broken.is_empty()) {
+        let fault = told.fault.as_ref();
+        let fault =
+            fault.map(|(point, fault)| format!(" --point {point} --fault {}", name(*fault))).unwrap_or_default();
+        let story = name(told.story);
+        println!("{}\n    cargo xtask sim --story {story}{fault} --trace", told.broken[0]);
+    }
+    let points: BTreeSet<_> = told.iter().flat_map(|t| &t.passed).collect();
+    if told.len() > 1 {
+        let listed: BTreeSet<_> = told.iter().flat_map(|t| &t.listed).collect();
+        listed.difference(&points).for_each(|point| println!("no story passes {point}"));
+    }
+    let (struck, fail) = (told.iter().filter(|t| t.struck), told.iter().filter(|t| !t.broken.is_empty()));
+    let (struck, fail) = (struck.count(), fail.count());
+    println!("{} stories told, {} points passed, {struck} faults struck, {fail} fail", told.len(), points.len());
+    if fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
 }
 
 fn show_logs() {

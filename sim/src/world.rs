@@ -52,7 +52,7 @@ const SETTLED: Duration = Duration::from_secs(70);
 pub fn run(seed: u64, options: Options) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     note_panics();
-    PANICS.take();
+    panics();
     let outcome = runtime.block_on(history(seed, options));
     // ends every task that is left
     drop(runtime);
@@ -109,7 +109,7 @@ async fn history(seed: u64, options: Options) -> Result<Outcome> {
 
 /// Checks what must be true at every moment. Nothing else runs meanwhile.
 async fn look(cloud: &Cloud, quiet: &Cell<bool>) -> Result<()> {
-    for panic in PANICS.take() {
+    for panic in panics() {
         cloud.trace.broken(format!("I0: {panic}"));
     }
     quiet.set(true);
@@ -142,7 +142,12 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-fn note_panics() {
+/// Panics of this thread since the last time this was asked.
+pub(crate) fn panics() -> Vec<String> {
+    PANICS.take()
+}
+
+pub(crate) fn note_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();

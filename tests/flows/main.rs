@@ -7,6 +7,8 @@ mod full_disk;
 mod guests;
 mod images;
 mod lifecycle;
+mod noisy;
 mod operator;
 mod postgres;
+mod power_cut;
 mod uploads;

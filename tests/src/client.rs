@@ -120,6 +120,19 @@ impl Client {
         Ok(answer.status())
     }
 
+    /// Changes an image's record by a JSON patch.
+    pub async fn patch_image(&self, image: &str, patch: &Value) -> Result<StatusCode> {
+        let answer = self
+            .http
+            .patch(format!("{}/image/v2/images/{image}", self.url))
+            .header("x-auth-token", &self.token)
+            .header("content-type", "application/openstack-images-v2.1-json-patch")
+            .body(patch.to_string())
+            .send()
+            .await?;
+        Ok(answer.status())
+    }
+
     /// An active image with these bytes.
     pub async fn image(&self, name: &str, disk: &str, container: &str, bytes: Vec<u8>) -> Result<String> {
         let record = json!({"name": name, "disk_format": disk, "container_format": container});

@@ -1,12 +1,14 @@
 //! `cargo xtask bench NAME…`: figures of the release binary, on loopback, in a temporary folder. Each line says what was
 //! measured, how often, and the goal it is held against. Where a figure depends on the machine it is a ratio within one run.
 
+mod agents;
 mod api;
 mod boot;
 mod bus;
 mod cloud;
 mod convert;
 mod create;
+mod hosts;
 mod load;
 mod site;
 mod start;
@@ -19,7 +21,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, api, upload, boot, site, bus, convert; none: all of them
+    /// start, create, hosts, api, upload, boot, site, agents, bus, convert; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -39,10 +41,12 @@ type Bench = fn(&Setting) -> Result<()>;
 const BENCHES: &[(&str, Bench)] = &[
     ("start", start::run),
     ("create", create::run),
+    ("hosts", hosts::run),
     ("api", api::run),
     ("upload", upload::run),
     ("boot", boot::run),
     ("site", site::run),
+    ("agents", agents::run),
     ("bus", bus::run),
     ("convert", convert::run),
 ];

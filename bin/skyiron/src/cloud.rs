@@ -19,7 +19,7 @@ use base::{Clock, SystemClock};
 use placement::Placement;
 use platform_bus::{Bus, Subscription};
 use platform_db::{Contracts, Db, Dialect, migrations};
-use platform_http::{Authenticate, Listening};
+use platform_http::{Authenticate, Listening, TenantLimits, Tenants};
 use platform_telemetry::Metrics;
 use ready::Readiness;
 use std::net::SocketAddr;
@@ -56,6 +56,7 @@ struct Ground {
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
     stop: watch::Receiver<bool>,
+    tenants: Arc<Tenants>,
 }
 
 impl Ground {
@@ -144,7 +145,12 @@ impl Cloud {
         let address = listening.address;
         let bus = platform_bus::open(&config.bus.settings(&roles.to_string())).await.context("[bus]")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ground = Ground { config, data: data.clone(), roles, urls, db, bus, clock, stop: stopping.clone() };
+        let tenants = Tenants::new(TenantLimits {
+            at_once: config.cloud.project_requests_at_once,
+            per_second: config.cloud.project_requests_per_second,
+        });
+        let ground =
+            Ground { config, data: data.clone(), roles, urls, db, bus, clock, stop: stopping.clone(), tenants };
         let readiness = Readiness::new(ground.db.clone(), ground.bus.clone());
         let router = ready::routes(readiness.clone(), metrics);
         let assembly = Assembly { router, tasks: JoinSet::new(), subscriptions: Vec::new(), readiness };
@@ -194,7 +200,7 @@ async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Resul
 fn placement(g: &Ground, auth: Arc<dyn Authenticate>, a: &mut Assembly) -> Result<()> {
     let enforcer = placement::default_policy().context("placement's policy")?;
     let service = placement::service(Placement::new(g.db()?.clone()), enforcer, auth, g.urls.identity_v3());
-    a.router = service.mount(std::mem::take(&mut a.router), "/placement");
+    a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/placement");
     Ok(())
 }
 

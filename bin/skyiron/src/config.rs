@@ -29,6 +29,8 @@ pub(crate) struct Cloud {
     pub public_url: String,
     pub internal_url: String,
     pub leave_ms: u64,
+    pub project_requests_at_once: u32,
+    pub project_requests_per_second: u32,
     pub region: String,
 }
 
@@ -118,6 +120,7 @@ pub(crate) struct Compute {
     pub host: String,
     pub fake_hosts: u32,
     pub fake_host_prefix: String,
+    pub fake_agents: bool,
     pub fake_delay_ms: u64,
     pub accelerator: Accelerator,
     pub guest_user: String,
@@ -131,6 +134,7 @@ pub(crate) struct Compute {
     pub disk_allocation_ratio: f64,
     pub reserved_host_memory_mib: u64,
     pub default_availability_zone: String,
+    pub resume_guests_on_boot: bool,
     pub recover_after_secs: u64,
     pub fence_command: Vec<String>,
     pub fence_timeout_secs: u64,
@@ -169,6 +173,8 @@ impl Default for Cloud {
             public_url: String::new(),
             internal_url: String::new(),
             leave_ms: 0,
+            project_requests_at_once: 256,
+            project_requests_per_second: 0,
             region: "RegionOne".into(),
         }
     }
@@ -224,6 +230,7 @@ impl Default for Compute {
             host: String::new(),
             fake_hosts: 0,
             fake_host_prefix: "fake-".into(),
+            fake_agents: false,
             fake_delay_ms: 0,
             accelerator: Accelerator::Auto,
             guest_user: String::new(),
@@ -237,6 +244,7 @@ impl Default for Compute {
             disk_allocation_ratio: 1.0,
             reserved_host_memory_mib: 512,
             default_availability_zone: "nova".into(),
+            resume_guests_on_boot: false,
             recover_after_secs: 0,
             fence_command: Vec::new(),
             fence_timeout_secs: 60,
@@ -299,6 +307,14 @@ const KEYS: &[(&str, &str)] = &[
         "cloud.leave_ms",
         "How long a process that is told to stop serves on while /healthz says 503: as long as a balancer needs to see it.",
     ),
+    (
+        "cloud.project_requests_at_once",
+        "Requests of one project under way in this process at once; more are answered 429. 0: any number.",
+    ),
+    (
+        "cloud.project_requests_per_second",
+        "Requests a second of one project to this process; twice as many at once after a quiet while. 0: any number.",
+    ),
     ("cloud.region", "The region's name in the catalog."),
     (
         "endpoints.identity",
@@ -357,6 +373,10 @@ const KEYS: &[(&str, &str)] = &[
         "Simulated hosts beside, or with QEMU missing instead of, the real one. For tests and scale.",
     ),
     ("compute.fake_host_prefix", "What the names of simulated hosts begin with; a number follows."),
+    (
+        "compute.fake_agents",
+        "Each simulated host asks for work by itself, as a real one does. Readiness does not wait for them.",
+    ),
     ("compute.fake_delay_ms", "How long each action of a simulated host takes."),
     ("compute.accelerator", "auto: KVM where the processor and /dev/kvm offer it, else tcg. Or: kvm, tcg."),
     ("compute.guest_user", "Unprivileged user that QEMU runs as. Empty: `skyiron` if there is one, else `nobody`."),
@@ -370,6 +390,10 @@ const KEYS: &[(&str, &str)] = &[
     ("compute.disk_allocation_ratio", "The same for disk."),
     ("compute.reserved_host_memory_mib", "Memory kept for the host itself, in MiB."),
     ("compute.default_availability_zone", "The zone of hosts that no aggregate puts into one."),
+    (
+        "compute.resume_guests_on_boot",
+        "Guests that are to run and are off when their host's agent starts, as after a power cut, are started again.",
+    ),
     (
         "compute.recover_after_secs",
         "A host that has been silent for so long is fenced and its servers are evacuated. 0: never.",

@@ -1,6 +1,7 @@
 //! The short form: a hundred worlds, that each is the same a second time, and that a protection switched off is noticed.
 
-use sim::{Mutant, Options, Outcome, run_all};
+use sim::{Extent, Mutant, Options, Outcome, every_fault, run_all};
+use std::collections::BTreeSet;
 
 fn seeds(seeds: std::ops::Range<u64>, options: Options, twice: bool) -> Vec<Outcome> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
@@ -58,4 +59,24 @@ fn two_actions_at_once_are_found() {
 fn quota_and_room_that_are_counted_wrongly_are_found() {
     is_found(Mutant::LostQuota, "I3");
     is_found(Mutant::Overcommit, "I1");
+}
+
+#[test]
+fn a_fault_at_every_point_ends_well() {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let all = every_fault(jobs, Extent::Sample).expect("the simulation itself works");
+    let listed = all.iter().flat_map(|t| &t.listed).collect::<BTreeSet<_>>();
+    for kind in compute_model::work::ALL {
+        assert!(listed.iter().any(|point| point.starts_with(kind)), "{kind} has no flow that names its steps");
+    }
+    // in both directions: a point that is passed and not listed would be struck by nobody else
+    let passed = all.iter().filter(|t| t.fault.is_none()).flat_map(|t| &t.passed).collect::<BTreeSet<_>>();
+    assert_eq!(passed, listed, "each point is passed by some story: see sim/src/stories.rs");
+    let mut failed = 0;
+    for told in all.iter().filter(|t| !t.broken.is_empty()) {
+        println!("{:?}, {:?}: {}", told.story, told.fault, told.broken[0]);
+        failed += 1;
+    }
+    assert_eq!(failed, 0, "stories failed: see above, and `cargo xtask sim --points`");
+    assert_eq!(all.iter().filter(|t| t.struck).count(), listed.len());
 }

@@ -63,6 +63,16 @@ impl Cloud {
         Ok(self.http.get(self.url(path)).header("x-auth-token", &self.token).send()?.error_for_status()?.json()?)
     }
 
+    pub(crate) fn text(&self, path: &str) -> Result<String> {
+        Ok(self.http.get(self.url(path)).send()?.error_for_status()?.text()?)
+    }
+
+    /// Compute hosts that ask for work.
+    pub(crate) fn hosts_up(&self) -> Result<usize> {
+        let services = self.get("/compute/v2.1/os-services?binary=nova-compute")?;
+        Ok(services["services"].as_array().into_iter().flatten().filter(|s| s["state"] == "up").count())
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let request = self.http.post(self.url(path)).header("x-auth-token", &self.token).json(body);
         Ok(request.send()?.error_for_status()?.json()?)

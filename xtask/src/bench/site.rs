@@ -17,6 +17,8 @@ const CLIENTS: usize = 16;
 const SINGLE: usize = 1000;
 const TOGETHER: usize = 50;
 const IN_FLIGHT: usize = 500;
+/// Servers there are when all conductors die.
+const SERVERS: usize = 10_000;
 
 pub(crate) fn run(s: &Setting) -> Result<()> {
     if !possible() {
@@ -39,6 +41,8 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
         many["min_count"] = json!(TOGETHER);
         let many = json!({"server": many}).to_string();
         created(&cluster, &many, SINGLE / TOGETHER * 2, SINGLE * 3, "fifty a request").await?;
+        posts(&cluster, &many, (SERVERS - SINGLE * 3) / TOGETHER)?;
+        until(Duration::from_secs(600), async || Ok(active(&cluster).await? >= SERVERS)).await?;
         recovery(&mut cluster, &one).await
     })
 }
@@ -159,7 +163,7 @@ async fn recovery(cluster: &mut Cluster, body: &str) -> Result<()> {
     figure("all conductors killed: serving again", &format!("{serving:.1?}"), "under 2 s", serving.as_secs_f64() < 2.0);
     until(Duration::from_secs(120), async || Ok(with_status(cluster, "BUILD").await?.is_empty())).await?;
     let resolved = started.elapsed();
-    let what = format!("{IN_FLIGHT} operations in flight resolved");
+    let what = format!("{IN_FLIGHT} operations in flight among {SERVERS} servers resolved");
     figure(&what, &format!("{resolved:.1?}"), "under 30 s", resolved.as_secs() < 30);
     let errors = with_status(cluster, "ERROR").await?.len();
     figure("servers in ERROR", &errors.to_string(), "0", errors == 0);

@@ -70,7 +70,7 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
         },
     });
     let service = compute_api::service(api, auth, g.urls.identity_v3());
-    a.router = service.mount(std::mem::take(&mut a.router), "/compute");
+    a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/compute");
     Ok(())
 }
 
@@ -130,7 +130,16 @@ fn conductor_and_scheduler(g: &Ground, host: &str, a: &mut Assembly) -> Result<(
 async fn agent(g: &Ground, host: &str, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
     let instances = g.data.sub("instances");
     let hosts = drivers(&g.config.compute, host, &instances).await?;
-    let config = AgentConfig::new(hosts, instances, g.data.sub("image-cache"));
+    if g.config.compute.fake_agents {
+        for host in hosts {
+            let config = AgentConfig::new(vec![host], &instances, g.data.sub("image-cache"));
+            let agent = Agent::new(config, g.bus.clone(), images.clone(), g.clock.clone());
+            a.tasks.spawn(agent.run(g.stop.clone()));
+        }
+        return Ok(());
+    }
+    let mut config = AgentConfig::new(hosts, instances, g.data.sub("image-cache"));
+    config.resume_guests = g.config.compute.resume_guests_on_boot;
     let agent = Agent::new(config, g.bus.clone(), images, g.clock.clone());
     const REGISTERED: &str = "compute-conductor to register this process' hosts";
     a.readiness.wait_for(REGISTERED);

@@ -17,7 +17,8 @@ pub(crate) async fn start(g: &Ground, a: &mut Assembly) -> Result<Arc<dyn Authen
         return Ok(Arc::new(BusAuth::on(g.bus.clone(), g.clock.clone())));
     }
     let identity = open(g).await?;
-    a.router = identity::service(&identity, &g.urls.identity_v3()).mount(std::mem::take(&mut a.router), "/identity");
+    let service = identity::service(&identity, &g.urls.identity_v3()).limited(&g.tenants);
+    a.router = service.mount(std::mem::take(&mut a.router), "/identity");
     if g.is_one_of_many() {
         a.subscriptions.extend(identity::serve(&g.bus, &identity));
     }

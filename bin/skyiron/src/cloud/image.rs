@@ -41,7 +41,7 @@ pub(crate) fn start(
     }
     let glance = glance(g, registry)?;
     let service = Arc::new(image_api::service(glance.clone(), auth, g.urls.identity_v3()));
-    a.router = service.mount(std::mem::take(&mut a.router), "/image");
+    a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/image");
     if g.is_one_of_many() {
         let tickets = Tickets::default();
         let url = internal_url(&g.config.cloud.internal_url, address)?;

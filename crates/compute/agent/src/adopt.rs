@@ -1,6 +1,7 @@
 //! The start: what the hosts have is told, and what their hypervisors run is compared with what they should.
 
 use crate::agent::{Agent, Host};
+use crate::resume::{Resumed, Verified};
 use crate::wants;
 use crate::{act, slots::Offered};
 use base::{HostName, InstanceId};
@@ -43,7 +44,7 @@ impl Agent {
         }
     }
 
-    async fn adopt(self: &Arc<Self>, number: usize, assigned: Vec<Assignment>, known: &Known) {
+    async fn adopt(self: &Arc<Self>, number: usize, mut assigned: Vec<Assignment>, known: &Known) {
         let host = &self.hosts[number];
         if !host.disks {
             for a in &assigned {
@@ -59,8 +60,11 @@ impl Agent {
                 None
             }
         };
+        let mut verified = Verified::new();
+        // the longest there first
+        assigned.sort_by_key(|a| (a.spec.created_at, a.instance));
         for a in assigned {
-            let found = running.as_mut().map(|r| r.remove(&a.instance).unwrap_or_default());
+            let mut found = running.as_mut().map(|r| r.remove(&a.instance).unwrap_or_default());
             let key = (number, a.instance);
             if !known.is_done(&a) {
                 let offered = self.slots.offer(number, a);
@@ -68,6 +72,14 @@ impl Agent {
                 continue;
             }
             let expected = known.power_of(&a);
+            let is_off = found.is_some_and(|power| matches!(power, PowerState::Shutdown | PowerState::Crashed));
+            if is_off && expected == PowerState::Running && self.config.resume_guests && host.disks {
+                match self.resume(host, &a, &mut verified).await {
+                    Resumed::Runs => found = Some(PowerState::Running),
+                    Resumed::Damaged(why) => self.tell_damaged(key, why, PowerState::Shutdown).await,
+                    Resumed::Off => {}
+                }
+            }
             tracing::debug!(host = %host.name, instance = %a.instance, ?found, ?expected, "adopted");
             self.slots.settled(number, a, expected);
             if found.is_some_and(|power| power != expected) {

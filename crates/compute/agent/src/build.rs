@@ -21,10 +21,11 @@ mod swap;
 
 pub(crate) use error::BuildError;
 
-use crate::cache::{CachedImage, ImageCache, Wanted};
+use crate::cache::{CachedImage, Expected, ImageCache, Wanted};
 use crate::config::AgentConfig;
 use crate::files;
 use crate::report::Progress;
+use crate::resume::Verified;
 use base::InstanceId;
 use compute_model::driver::{DirectKernel, DiskFormat, DiskRole, Driver, GuestDisk};
 use compute_model::spec::InstanceSpec;
@@ -32,6 +33,7 @@ use compute_model::states::PowerState;
 use plan::Plan;
 use platform_faults::at;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -96,6 +98,30 @@ impl Builder {
             }
         }
         None
+    }
+
+    /// `Some`: what is wrong with the image under the guest's root disk, as far as its server was made with a digest. Each
+    /// file is read once.
+    pub(crate) async fn verify(
+        &self,
+        spec: &InstanceSpec,
+        verified: &mut Verified,
+    ) -> Result<Option<String>, BuildError> {
+        let root = Plan::of(spec)?.root;
+        let Some((algorithm, digest)) = root.hash else { return Ok(None) };
+        let expected = Expected::new(root.id, &algorithm, &digest)?;
+        let path = self.dir(spec.id).join("base");
+        let file = tokio::fs::metadata(&path).await.map_err(BuildError::io("look at", &path))?;
+        let file = (file.dev(), file.ino());
+        if let Some(known) = verified.get(&file) {
+            return Ok(known.clone());
+        }
+        let differs = expected.differs(&path).await.map_err(BuildError::io("read", &path))?;
+        let wrong = differs.map(|found| {
+            format!("the copy of image {} under its disk has changed: its {algorithm} is {found}", root.id)
+        });
+        verified.insert(file, wrong.clone());
+        Ok(wrong)
     }
 
     /// Nothing there is fine.

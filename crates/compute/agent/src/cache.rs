@@ -13,7 +13,7 @@ pub use error::CacheError;
 
 use crate::files;
 use base::{ImageId, RequestContext};
-use digest::Expected;
+pub(crate) use digest::Expected;
 use image_model::ImageSource;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -28,6 +28,9 @@ pub struct AgentConfig {
     pub keep_free_bytes: u64,
     /// Images that no guest uses are dropped from the cache this long after their last use. `None`: never.
     pub unused_image_age: Option<Duration>,
+    /// A guest that is to run and is off when the agent starts is started again, as after a power cut. Nova's
+    /// `resume_guests_state_on_host_boot`.
+    pub resume_guests: bool,
     /// What follows the host name in a guest's metadata; may be empty.
     pub dhcp_domain: String,
 }
@@ -49,6 +52,7 @@ impl AgentConfig {
             downloads: 2,
             keep_free_bytes: 256 << 20,
             unused_image_age: Some(Duration::from_secs(24 * 3600)),
+            resume_guests: false,
             dhcp_domain: DHCP_DOMAIN.to_owned(),
         }
     }

@@ -15,9 +15,11 @@ use tokio::time::Instant;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The pause after `failures` failures in a row: doubled each time up to `longest`, a tenth of chance in it.
+/// The pause after `failures` failures in a row: doubled each time up to `longest`. Half of it is chance: ten thousand agents
+/// that have lost their conductors in one moment must not all be back in another one.
 pub(crate) fn pause(failures: u32, longest: Duration) -> Duration {
-    jittered(FIRST_PAUSE.saturating_mul(1 << failures.min(12)).min(longest))
+    let whole = FIRST_PAUSE.saturating_mul(1 << failures.min(12)).min(longest);
+    whole.mul_f64(base::entropy::rng().random_range(0.5..1.0))
 }
 
 pub(crate) fn jittered(d: Duration) -> Duration {
@@ -56,7 +58,8 @@ impl Agent {
     pub(crate) async fn fetch_loop(self: &Arc<Self>) {
         let interval = self.config.fetch_interval;
         let everyone: Vec<usize> = (0..self.hosts.len()).collect();
-        let mut next_round = Instant::now() + jittered(interval);
+        // agents that were started together do not ask together
+        let mut next_round = Instant::now() + interval.mul_f64(base::entropy::rng().random_range(0.1..1.0));
         let mut failures = 0;
         loop {
             let mut round = Instant::now() >= next_round;
@@ -118,11 +121,11 @@ mod tests {
     #[test]
     fn pauses_grow_to_the_longest() {
         let longest = Duration::from_secs(5);
-        assert!(pause(0, longest) < Duration::from_millis(60));
-        assert!(pause(3, longest) > Duration::from_millis(350));
+        assert!(pause(0, longest) < Duration::from_millis(50));
+        assert!(pause(3, longest) > Duration::from_millis(199));
         for failures in [8, 40, u32::MAX] {
             let p = pause(failures, longest);
-            assert!(p > Duration::from_secs(4) && p < Duration::from_secs(6), "{p:?}");
+            assert!(p > Duration::from_millis(2499) && p < longest, "{p:?}");
         }
     }
 }

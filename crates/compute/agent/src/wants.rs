@@ -5,7 +5,7 @@ use compute_model::states::PowerState;
 
 /// As in fault points and metrics.
 pub(crate) fn name(want: &Want) -> &'static str {
-    match want {
+    let name = match want {
         Want::Spawn => "spawn",
         Want::Start => "start",
         Want::Stop { .. } => "stop",
@@ -15,7 +15,18 @@ pub(crate) fn name(want: &Want) -> &'static str {
         Want::Suspend => "suspend",
         Want::Resume => "resume",
         Want::Destroy => "destroy",
-    }
+    };
+    debug_assert!(NAMES.contains(&name), "{name} is missing among the names");
+    name
+}
+
+/// Every name there is.
+const NAMES: &[&str] = &["spawn", "start", "stop", "reboot", "pause", "unpause", "suspend", "resume", "destroy"];
+
+/// The fault points of what is done for any host: before the deed, after it, and once it was reported. Building disks has some
+/// more.
+pub fn fault_points() -> Vec<String> {
+    NAMES.iter().flat_map(|want| ["before", "after", "reported"].map(|when| format!("agent.{want}.{when}"))).collect()
 }
 
 /// The guest's power once the want is fulfilled.

@@ -113,9 +113,12 @@ impl Agent {
         {
             return;
         }
+        self.tell_damaged(key, format!("its disk {} is gone; nobody asked for that", path.display()), power).await;
+    }
+
+    pub(crate) async fn tell_damaged(&self, key: Key, message: String, power: PowerState) {
         let (host, id) = (&self.hosts[key.0], key.1);
-        let message = format!("its disk {} is gone; nobody asked for that", path.display());
-        tracing::error!(host = %host.name, instance = %id, path = %path.display(), "guest {id}: {message}");
+        tracing::error!(host = %host.name, instance = %id, "guest {id}: {message}");
         metrics::counter!("skyiron_agent_damaged_guests_total").increment(1);
         let outcome = Outcome::Failed { message, worth_retrying_elsewhere: false, power };
         let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };

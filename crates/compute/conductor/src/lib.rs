@@ -97,6 +97,9 @@ pub struct Conductor {
 /// which hosts ask for work.
 const HEARING: Duration = Duration::from_secs(10);
 
+/// Hosts that are written down in one transaction.
+const SEEN_AT_ONCE: usize = 250;
+
 impl Conductor {
     /// With a scheduler of its own.
     pub fn new(
@@ -208,8 +211,13 @@ impl Conductor {
 
     async fn write_seen_now(&self, hosts: &[HostName]) -> Result<(), platform_db::DbError> {
         let now = self.now();
+        // ten thousand hosts at once must not hold up all other writers for long
+        for some in hosts.chunks(SEEN_AT_ONCE) {
+            let mut tx = self.store.db().begin_relaxed().await?;
+            compute_store::hosts::hosts_seen(&mut tx, now, some).await?;
+            tx.commit().await?;
+        }
         let mut tx = self.store.db().begin_relaxed().await?;
-        compute_store::hosts::hosts_seen(&mut tx, now, hosts).await?;
         compute_store::hosts::service_ensure(&mut tx, now, &self.settings.host, "nova-conductor").await?;
         tx.commit().await
     }

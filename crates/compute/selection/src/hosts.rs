@@ -10,8 +10,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How old the view may be. A host disabled this moment may be given one last server.
+/// How old the view may be before it is read anew. A host disabled this moment may be given one last server.
 const FRESH: Duration = Duration::from_secs(1);
+/// How old it may be for those who find somebody else reading it: ten thousand hosts take a moment.
+const USABLE: Duration = Duration::from_secs(3);
 
 /// One host, as last read.
 #[derive(Clone, Debug)]
@@ -49,20 +51,26 @@ impl HostView {
         *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn fresh(&self) -> Option<Hosts> {
+    fn not_older(&self, than: Duration) -> Option<Hosts> {
         let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, hosts) = cached.as_ref()?;
-        (self.clock.now().since(*at) < FRESH).then(|| hosts.clone())
+        (self.clock.now().since(*at) < than).then(|| hosts.clone())
     }
 
-    /// All hosts, at most [`FRESH`] old.
+    /// All hosts, as they were a moment ago.
     pub(crate) async fn all(&self) -> Result<Hosts, DbError> {
-        if let Some(hosts) = self.fresh() {
+        if let Some(hosts) = self.not_older(FRESH) {
             return Ok(hosts);
         }
-        // many who find it stale at once read it once
-        let _one = self.reading.lock().await;
-        if let Some(hosts) = self.fresh() {
+        // many who find it stale at once read it once, and only they wait who cannot do with what there is
+        let _one = match self.reading.try_lock() {
+            Ok(one) => one,
+            Err(_) => match self.not_older(USABLE) {
+                Some(hosts) => return Ok(hosts),
+                None => self.reading.lock().await,
+            },
+        };
+        if let Some(hosts) = self.not_older(FRESH) {
             return Ok(hosts);
         }
         let hosts = Arc::new(self.read().await?);

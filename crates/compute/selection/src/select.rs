@@ -170,6 +170,8 @@ fn ask(demand: &Demand) -> placement::Request {
         root_required: demand.root_required.iter().cloned().collect(),
         root_forbidden: demand.root_forbidden.iter().cloned().collect(),
         limit: Some(MOST_CANDIDATES),
+        // in a larger cloud the first of all hosts would be full before the others had any server
+        from: ProviderId(base::entropy::uuid()),
         ..placement::Request::default()
     }
 }

@@ -106,14 +106,12 @@ pub async fn service_ensure(tx: &mut Tx, now: Timestamp, host: &str, binary: &st
     Ok(())
 }
 
-/// These hosts have asked for work.
+/// These hosts, a few hundred at most, have asked for work.
 pub async fn hosts_seen(tx: &mut Tx, now: Timestamp, hosts: &[HostName]) -> Result<(), DbError> {
-    for chunk in hosts.chunks(1000) {
-        let mut q = SqlBuilder::new("UPDATE compute_services SET last_seen = ");
-        q.bind(now).push(" WHERE \"binary\" = ").bind(COMPUTE).push(" AND host IN ").bind_list(chunk);
-        let (sql, values) = q.finish();
-        tx.execute(sql, values).await?;
-    }
+    let mut q = SqlBuilder::new("UPDATE compute_services SET last_seen = ");
+    q.bind(now).push(" WHERE \"binary\" = ").bind(COMPUTE).push(" AND host IN ").bind_list(hosts);
+    let (sql, values) = q.finish();
+    tx.execute(sql, values).await?;
     Ok(())
 }
 

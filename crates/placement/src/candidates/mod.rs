@@ -70,12 +70,12 @@ impl Found {
     }
 }
 
-/// Looks through all trees, in the order of their ids.
+/// Looks through all trees in the order of their ids, from [`Request::from`] on and round.
 pub fn search(world: &World, request: &Request) -> Found {
     let alone = alone::Asked::of(request).filter(|_| world.sharing().next().is_none());
     let wanted_tree = request.unnamed.in_tree.map(|id| world.get(id).map(|m| m.provider.root));
     let mut found = Found::default();
-    for (root, only) in world.roots() {
+    for (root, only) in world.roots(request.from) {
         if wanted_tree.is_some_and(|wanted| wanted != Some(root)) {
             continue;
         }

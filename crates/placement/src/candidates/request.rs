@@ -48,6 +48,8 @@ pub struct Request {
     pub root_forbidden: Vec<String>,
     /// Most candidates wanted.
     pub limit: Option<usize>,
+    /// Where the search begins. Who wants fewer candidates than there are gets others from each place.
+    pub from: ProviderId,
 }
 
 impl Request {

@@ -86,7 +86,7 @@ fn any_group() -> impl Strategy<Value = Group> {
 
 fn by_general_way(world: &World, request: &Request) -> Found {
     let mut found = Found::default();
-    for (root, _) in world.roots() {
+    for (root, _) in world.roots(request.from) {
         combine::judge(world, root, request, usize::MAX, &mut found);
     }
     found

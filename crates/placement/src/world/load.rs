@@ -4,7 +4,7 @@ use super::Member;
 use crate::store::{InventoryRow, provider_id};
 use crate::{Provider, Stock};
 use base::{ProviderId, Timestamp};
-use platform_db::{Db, DbError, FromRow, Record, SqlBuilder};
+use platform_db::{Db, DbError, FromRow, Record, SqlBuilder, args};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -92,6 +92,35 @@ pub(super) async fn load(db: &Db, only: Option<&[ProviderId]>) -> Result<Vec<Mem
 pub(super) async fn generations(db: &Db) -> Result<BTreeMap<ProviderId, i64>, DbError> {
     let rows: Vec<(String, i64)> = db.fetch_all("SELECT id, generation FROM resource_providers", Vec::new()).await?;
     rows.into_iter().map(|(id, generation)| Ok((provider_id(&id)?, generation))).collect()
+}
+
+/// What has happened to providers since a moment, and what the generations of all add up to: all of one moment.
+pub(super) struct Changes {
+    pub generations: Vec<(ProviderId, i64)>,
+    pub providers: i64,
+    pub sum: i64,
+}
+
+/// Providers changed at `since` or later, by the clock of whoever changed them.
+pub(super) async fn changes(db: &Db, since: Timestamp) -> Result<Changes, DbError> {
+    // one statement sees one moment
+    let rows: Vec<(String, i64, i64)> = db
+        .fetch_all(
+            "SELECT id, generation, CAST(0 AS BIGINT) FROM resource_providers WHERE updated_at >= $1
+             UNION ALL
+             SELECT '', CAST(COALESCE(SUM(generation), 0) AS BIGINT), COUNT(*) FROM resource_providers",
+            args![since],
+        )
+        .await?;
+    let mut found = Changes { generations: Vec::new(), providers: 0, sum: 0 };
+    for (id, generation, providers) in rows {
+        if id.is_empty() {
+            (found.providers, found.sum) = (providers, generation);
+        } else {
+            found.generations.push((provider_id(&id)?, generation));
+        }
+    }
+    Ok(found)
 }
 
 async fn fetch<T: Record>(db: &Db, sql: &str, column: &str, only: Option<&[ProviderId]>) -> Result<Vec<T>, DbError> {

@@ -82,9 +82,10 @@ impl World {
     pub fn tree(&self, root: ProviderId) -> impl Iterator<Item = &Arc<Member>> {
         self.trees.get(&root).into_iter().flatten().filter_map(|id| self.get(*id))
     }
-    /// (root, its provider if it is all of the tree).
-    pub(crate) fn roots(&self) -> impl Iterator<Item = (ProviderId, Option<&Arc<Member>>)> {
-        self.trees.iter().map(|(root, ids)| (*root, if ids.len() == 1 { self.get(*root) } else { None }))
+    /// (root, its provider if it is all of the tree), in the order of the ids: those from `from` on, then the others.
+    pub(crate) fn roots(&self, from: ProviderId) -> impl Iterator<Item = (ProviderId, Option<&Arc<Member>>)> {
+        let round = self.trees.range(from..).chain(self.trees.range(..from));
+        round.map(|(root, ids)| (*root, if ids.len() == 1 { self.get(*root) } else { None }))
     }
     pub fn sharing(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.sharing.iter().filter_map(|id| self.get(*id))

@@ -1,9 +1,9 @@
 //! The world, kept up to date by looking at what has changed.
 
-use super::{World, load};
-use base::ProviderId;
+use super::{Member, World, load};
+use base::{ProviderId, Timestamp};
 use platform_db::{Db, DbError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,8 +11,10 @@ use tokio::time::Instant;
 /// How long changes made by other processes may stay unseen when there is no hint of them. A claim on what is no longer
 /// there is refused by the database, and nobody is refused a host without a fresh look.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// More than this are read with all the others: a list of a thousand ids is no faster.
+/// More than these, and more than one in four, are read with all the others.
 const FEW: usize = 200;
+/// What a process wrote by a clock that is behind by more is found by the sum alone.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// A cache of all providers. One a process.
 #[derive(Debug, Default)]
@@ -82,33 +84,50 @@ impl View {
         result
     }
 
+    /// Mostly by the few rows that were written lately. That these are all that is new is known by the sum of all generations,
+    /// which only ever grows; if it is another one, all generations are compared.
     async fn read_changed(&self, db: &Db, touched: &BTreeSet<ProviderId>) -> Result<(), DbError> {
-        let generations = load::generations(db).await?;
-        let mut changed = touched.clone();
-        self.look(|w| {
-            let gone = w.members().map(|m| m.id()).filter(|id| !generations.contains_key(id));
-            changed.extend(gone);
-            let differs = |id: &ProviderId, generation: i64| {
-                w.get(*id).is_none_or(|known| known.provider.generation != generation)
-            };
-            changed.extend(generations.iter().filter(|(id, g)| differs(id, **g)).map(|(id, _)| *id));
+        let (known, newest) = self.look(|w| {
+            let known: BTreeMap<_, _> = w.members().map(|m| (m.id(), m.provider.generation)).collect();
+            (known, w.members().map(|m| m.provider.updated_at).max())
         });
+        let found = load::changes(db, newest.unwrap_or(Timestamp(0)).minus(CLOCKS_DIFFER)).await?;
+        let mut changed = touched.clone();
+        let (mut sum, mut providers) = (known.values().sum::<i64>(), known.len());
+        for (id, generation) in found.generations {
+            let before = known.get(&id);
+            if before != Some(&generation) {
+                changed.insert(id);
+                sum += generation - before.unwrap_or(&0);
+                providers += usize::from(before.is_none());
+            }
+        }
+        if sum != found.sum || i64::try_from(providers) != Ok(found.providers) {
+            let generations = load::generations(db).await?;
+            changed.extend(known.keys().filter(|id| !generations.contains_key(id)));
+            changed.extend(generations.iter().filter(|(id, g)| known.get(id) != Some(g)).map(|(id, _)| *id));
+        }
         self.read(db, &changed).await
     }
 
     async fn read(&self, db: &Db, providers: &BTreeSet<ProviderId>) -> Result<(), DbError> {
-        if providers.is_empty() {
-            return Ok(());
-        }
-        if providers.len() > FEW {
+        if providers.len() > FEW.max(self.look(World::len) / 4) {
             return self.read_all(db).await;
         }
         let ids: Vec<ProviderId> = providers.iter().copied().collect();
-        let found = load::load(db, Some(&ids)).await?;
+        for ids in ids.chunks(FEW) {
+            self.read_some(db, ids).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_some(&self, db: &Db, ids: &[ProviderId]) -> Result<(), DbError> {
+        let found = load::load(db, Some(ids)).await?;
+        let there: BTreeSet<ProviderId> = found.iter().map(Member::id).collect();
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
-            if found.iter().all(|m| m.id() != id) {
-                world.remove(id);
+            if !there.contains(id) {
+                world.remove(*id);
             }
         }
         for m in found {

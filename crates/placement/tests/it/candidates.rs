@@ -93,3 +93,64 @@ async fn a_look_costs_a_constant_number_of_statements() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_search_that_ends_early_finds_other_hosts_from_each_place() {
+    on_each_engine(|db| async move {
+        let mut ids = Vec::new();
+        for n in 0..30 {
+            ids.push(host(&db, &format!("h{n}"), 2, 2048, 10).await);
+        }
+        ids.sort();
+        let placement = Placement::new(db);
+        let from = async |n: usize| {
+            let request = Request { limit: Some(10), from: ids[n], ..small_server() };
+            placement.candidates(&request).await.unwrap().candidates.iter().map(|c| c.root.id()).collect::<Vec<_>>()
+        };
+        assert_eq!(from(0).await, ids[..10]);
+        assert_eq!(from(7).await, ids[7..17]);
+        assert_eq!(from(25).await, [&ids[25..], &ids[..5]].concat(), "and round");
+    })
+    .await;
+}
+
+/// As many as are not all read because a few have changed.
+const MANY: usize = 30;
+
+#[tokio::test]
+async fn what_others_change_is_found_by_what_was_written_lately_or_by_the_sum() {
+    on_each_engine(|db| async move {
+        let mut ids = Vec::new();
+        for n in 0..MANY {
+            ids.push(host(&db, &format!("h{n}"), 2, 2048, 10).await);
+        }
+        let placement = Placement::new(db.clone());
+        let free = async |n| {
+            tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+            let before = db.statements();
+            let found = placement.candidates(&small_server()).await.unwrap();
+            assert_eq!(found.candidates.len(), n);
+            db.statements() - before
+        };
+        free(MANY).await;
+        assert_eq!(free(MANY).await, 1, "nothing has changed: one statement says so");
+        claim(&db, ids[3], &[("VCPU", 2)]).await.unwrap();
+        claim(&db, ids[4], &[("VCPU", 2)]).await.unwrap();
+        assert_eq!(free(MANY - 2).await, 4, "the changed ones are read");
+        // by a clock that is an hour behind
+        claim(&db, ids[5], &[("VCPU", 2)]).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        let hour = 3_600_000_000_i64;
+        let sql = "UPDATE resource_providers SET updated_at = updated_at - $2 WHERE id = $1";
+        tx.execute(sql, platform_db::args![ids[5], hour]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(free(MANY - 3).await, 5, "the sum is another one: all are compared");
+        let mut tx = db.begin().await.unwrap();
+        tx.execute("DELETE FROM inventories WHERE provider_id = $1", platform_db::args![ids[6]]).await.unwrap();
+        tx.execute("DELETE FROM resource_providers WHERE id = $1", platform_db::args![ids[6]]).await.unwrap();
+        tx.commit().await.unwrap();
+        free(MANY - 4).await;
+        assert_eq!(free(MANY - 4).await, 1);
+    })
+    .await;
+}

@@ -65,7 +65,20 @@ pub enum StepError {
 pub trait Flow: Send + Sync {
     /// `compute.build`; also the prefix of its fault points.
     fn kind(&self) -> &'static str;
+    /// Every step that it may stand at: they name its fault points.
+    fn steps(&self) -> &'static [&'static str];
     async fn step(&self, op: &Operation) -> Result<Step, StepError>;
     /// The deadline has passed: decide. Must end the operation ([`Next::Done`] or [`Next::Failed`]).
     async fn give_up(&self, op: &Operation) -> Result<Step, StepError>;
+}
+
+/// What stands in a fault point's name for the decision after the deadline.
+pub(crate) const GIVE_UP: &str = "give_up";
+
+/// The fault points of a flow: before each step, after its work but before it is recorded, and after that.
+pub fn fault_points(flow: &dyn Flow) -> Vec<String> {
+    let steps = flow.steps().iter().chain([&GIVE_UP]);
+    steps
+        .flat_map(|step| ["before", "after", "committed"].map(|when| format!("{}.{step}.{when}", flow.kind())))
+        .collect()
 }

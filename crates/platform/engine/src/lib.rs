@@ -22,7 +22,7 @@ mod history;
 mod operation;
 mod worker;
 
-pub use flow::{Effect, Flow, Next, Step, StepError};
+pub use flow::{Effect, Flow, Next, Step, StepError, fault_points};
 pub use history::{record, record_all};
 pub use operation::{
     NewOperation, Operation, Resumed, WAKE, enqueue, enqueue_all, hold_running, purge, recent, resume, say_waiting,

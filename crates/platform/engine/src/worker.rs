@@ -1,5 +1,6 @@
 //! The worker: takes due operations under a lease and drives them step by step.
 
+use crate::flow::GIVE_UP;
 use crate::operation::{COLUMNS, OperationRow};
 use crate::{Flow, Next, Operation, Step, StepError, WAKE, purge};
 use base::{Clock, Timestamp};
@@ -169,7 +170,9 @@ impl Engine {
         let mut looks = 0;
         loop {
             let late = self.clock.now() >= op.deadline;
-            let name = format!("{}.{}", op.kind, if late { "give_up" } else { &op.step });
+            let name = format!("{}.{}", op.kind, if late { GIVE_UP } else { &op.step });
+            debug_assert!(flow.steps().contains(&op.step.as_str()), "{name} is not among the flow's steps");
+            let began = tokio::time::Instant::now();
             let repeat = platform_faults::at(&format!("{name}.before")).await;
             let mut outcome = self.one_step(&*flow, &op, late).await;
             if repeat == Struck::Repeat && outcome.is_ok() {
@@ -180,6 +183,8 @@ impl Engine {
                 Ok(step) => self.store(&op, step).await,
                 Err(e) => Err(e),
             };
+            metrics::histogram!("skyiron_operation_step_seconds", "kind" => op.kind.clone(), "step" => op.step.clone())
+                .record(began.elapsed().as_secs_f64());
             platform_faults::at(&format!("{name}.committed")).await;
             match stored {
                 Ok(Some(next)) => (op, looks) = (next, 0),

@@ -2,7 +2,11 @@
 //!
 //! Off unless `SKYIRON_FAULTS` is set, e.g. `compute.build.schedule.after=kill,agent.spawn.before=delay:5000`. A point
 //! that strikes appends its name to the file `SKYIRON_FAULTS_LOG`, so that a test can assert that it really did.
-//! A name may end in `*`. `kill:3` strikes at the third time only.
+//! A name may end in `*`. `kill:3` strikes at the third time only. `note` does nothing but that: `*=note` tells which points
+//! are passed.
+
+#[cfg(feature = "simulation")]
+pub mod simulation;
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -17,6 +21,8 @@ enum Do {
     Delay(Duration),
     /// Tells the caller to do its step twice, once.
     Repeat,
+    /// Nothing but the line in the log, every time.
+    Note,
 }
 
 #[derive(Debug)]
@@ -52,8 +58,9 @@ fn parse(text: &str) -> Vec<Point> {
                 "kill" => Do::Kill(number),
                 "delay" => Do::Delay(Duration::from_millis(number.into())),
                 "repeat" => Do::Repeat,
+                "note" => Do::Note,
                 other => {
-                    tracing::error!(other, "SKYIRON_FAULTS: kill, delay:MILLISECONDS or repeat");
+                    tracing::error!(other, "SKYIRON_FAULTS: kill, delay:MILLISECONDS, repeat or note");
                     return None;
                 }
             };
@@ -64,6 +71,10 @@ fn parse(text: &str) -> Vec<Point> {
 
 /// A step boundary. Costs one load when no faults are asked for.
 pub async fn at(name: &str) -> Struck {
+    #[cfg(feature = "simulation")]
+    if let Some(struck) = simulation::at(name).await {
+        return struck;
+    }
     for point in points() {
         let hit = match point.name.strip_suffix('*') {
             Some(start) => name.starts_with(start),
@@ -88,6 +99,7 @@ pub async fn at(name: &str) -> Struck {
                 return Struck::Repeat;
             }
             Do::Repeat => {}
+            Do::Note => note(name, "note"),
         }
     }
     Struck::No
@@ -107,9 +119,9 @@ mod tests {
 
     #[test]
     fn the_syntax() {
-        let points = parse("a.b=kill, c.*=delay:250,d=repeat,e=explode,f");
+        let points = parse("a.b=kill, c.*=delay:250,d=repeat,*=note,e=explode,f");
         let all: Vec<_> = points.iter().map(|p| (p.name.as_str(), p.what)).collect();
         let delay = Do::Delay(Duration::from_millis(250));
-        assert_eq!(all, [("a.b", Do::Kill(1)), ("c.*", delay), ("d", Do::Repeat)]);
+        assert_eq!(all, [("a.b", Do::Kill(1)), ("c.*", delay), ("d", Do::Repeat), ("*", Do::Note)]);
     }
 }

@@ -3,18 +3,23 @@
 use crate::call::{Call, Params, Payload};
 use crate::route::Route;
 use crate::schema::{self, SchemaSet};
-use crate::{Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Query, Reply};
+use crate::{
+    Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Query, Reply, Tenants,
+};
 use base::{Microversion, RequestContext, RequestId, TokenFacts};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use sync_wrapper::SyncWrapper;
 use tracing::Instrument;
 
 /// Nesting deeper than this is refused before parsing. serde_json's own limit is 128.
 const JSON_DEPTH: usize = 100;
+
+/// A client has this long to send a JSON body: 100 KiB at most.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes a path apart into the path to route and the project id in it.
 pub type Rewrite = fn(&str) -> (String, Option<String>);
@@ -45,6 +50,7 @@ pub struct ServiceSettings {
 pub struct Service<S> {
     settings: ServiceSettings,
     state: S,
+    tenants: Arc<Tenants>,
     paths: matchit::Router<usize>,
     /// Routes by path, as `paths` numbers them.
     routes: Vec<Vec<Route<S>>>,
@@ -68,7 +74,16 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
                 }
             }
         }
-        Self { settings, state, paths, routes }
+        Self { settings, state, tenants: Arc::default(), paths, routes }
+    }
+
+    /// Holds each project to what it may take. Limits are shared by all services that are given the same.
+    pub fn limited(mut self: Arc<Self>, tenants: &Arc<Tenants>) -> Arc<Self> {
+        match Arc::get_mut(&mut self) {
+            Some(service) => service.tenants = tenants.clone(),
+            None => tracing::error!(service = self.name(), "limits come too late: the service is in use already"),
+        }
+        self
     }
 
     pub fn name(&self) -> &'static str {
@@ -179,6 +194,11 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             Ok(t) => t,
             Err(fault) => return (None, Err(fault)),
         };
+        // until there is an answer
+        let _turn = match token.as_deref().map(|t| self.tenants.admit(t)).transpose() {
+            Ok(turn) => turn,
+            Err(fault) => return (None, Err(fault)),
+        };
         let version = match self.settings.versions.map(|v| v.negotiate(&parts.headers)) {
             None => None,
             Some(Ok(v)) => Some(v),
@@ -284,7 +304,12 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         if declared.is_some_and(|n| n > limit as u64) {
             return Err(too_large());
         }
-        let bytes = match Limited::new(body, limit).collect().await {
+        let collected = tokio::time::timeout(BODY_PATIENCE, Limited::new(body, limit).collect());
+        let Ok(collected) = collected.await else {
+            let why = format!("The request body did not arrive within {} seconds.", BODY_PATIENCE.as_secs());
+            return Err(Fault::new(StatusCode::REQUEST_TIMEOUT, why).header("connection", "close"));
+        };
+        let bytes = match collected {
             Ok(collected) => collected.to_bytes(),
             Err(e) if e.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
             Err(e) => return Err(Fault::bad_request(format!("The request body could not be read: {e}"))),

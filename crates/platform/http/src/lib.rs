@@ -2,7 +2,7 @@
 //! limits before parsing, JSON-schema validation, each service's own fault format.
 //!
 //! ```text
-//! bytes → limits → request id → route → token → microversion → body (size, depth, JSON) → schema → handler → Reply | Fault
+//! bytes → limits → request id → route → token → its project's limits → microversion → body (size, depth, JSON) → schema → handler → Reply | Fault
 //! ```
 //!
 //! A service is a table of [`Route`]s over its state; [`Service`] turns the table into something that answers requests.
@@ -20,6 +20,7 @@ mod reply;
 mod route;
 pub mod schema;
 mod serve;
+mod tenants;
 
 pub use auth::{Asked, AuthError, Authenticate};
 pub use axum::body::Body;
@@ -34,3 +35,4 @@ pub use query::Query;
 pub use reply::Reply;
 pub use route::{Access, BodyKind, Route};
 pub use serve::{Listening, serve};
+pub use tenants::{TenantLimits, Tenants};

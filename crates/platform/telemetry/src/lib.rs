@@ -47,7 +47,8 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// Installs the recorder for this process. Labels never carry ids: a server each would grow without end.
     pub fn install() -> Result<Self, TelemetryError> {
-        const SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+        // 20 and 30 ms are what candidates and a placement may take in a large cloud
+        const SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
         PrometheusBuilder::new()
             .set_buckets(SECONDS)
             .and_then(|b| b.install_recorder())

@@ -3,6 +3,8 @@
 use crate::cache::CacheError;
 use base::ImageId;
 use md5::Digest as _;
+use std::io::{self, Read};
+use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
@@ -22,6 +24,23 @@ impl Expected {
     /// Enough of it to tell two images apart in a file name.
     pub(crate) fn start(&self) -> &str {
         &self.digest[..16]
+    }
+
+    /// Reads a whole file, off the loop. `None`: it has this digest; otherwise the one it has.
+    pub(crate) async fn differs(&self, path: &Path) -> io::Result<Option<String>> {
+        let Some(mut hasher) = self.hasher() else { return Ok(None) };
+        let path = path.to_owned();
+        let found = crate::files::off_loop(move || {
+            let mut file = std::fs::File::open(path)?;
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(hasher.finish()),
+                    n => hasher.feed(&buffer[..n]),
+                }
+            }
+        });
+        Ok(Some(found.await?).filter(|found| *found != self.digest))
     }
 
     pub(crate) fn hasher(&self) -> Option<Hasher> {

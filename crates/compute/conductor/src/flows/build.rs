@@ -38,6 +38,9 @@ impl Flow for Build {
     fn kind(&self) -> &'static str {
         work::BUILD
     }
+    fn steps(&self) -> &'static [&'static str] {
+        &[SCHEDULE, AWAIT, FAILED]
+    }
 
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);

@@ -21,6 +21,9 @@ impl Flow for Delete {
     fn kind(&self) -> &'static str {
         work::DELETE
     }
+    fn steps(&self) -> &'static [&'static str] {
+        &[work::first::DELETE, AWAIT]
+    }
 
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);

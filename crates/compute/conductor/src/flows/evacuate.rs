@@ -41,6 +41,9 @@ impl Flow for Evacuate {
     fn kind(&self) -> &'static str {
         work::EVACUATE
     }
+    fn steps(&self) -> &'static [&'static str] {
+        &[SCHEDULE, AWAIT, FAILED, STOP, AWAIT_STOP]
+    }
 
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);

@@ -19,6 +19,9 @@ impl Flow for Power {
     fn kind(&self) -> &'static str {
         work::POWER
     }
+    fn steps(&self) -> &'static [&'static str] {
+        &[work::first::POWER, AWAIT]
+    }
 
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let id = instance_id(&op.subject);

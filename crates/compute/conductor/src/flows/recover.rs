@@ -32,6 +32,9 @@ impl Flow for Recover {
     fn kind(&self) -> &'static str {
         work::RECOVER
     }
+    fn steps(&self) -> &'static [&'static str] {
+        &[FENCE, EVACUATE]
+    }
 
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let work: work::Recover = data(&op.data).unwrap_or_default();

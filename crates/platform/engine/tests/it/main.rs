@@ -31,6 +31,9 @@ where
     fn kind(&self) -> &'static str {
         "test.flow"
     }
+    fn steps(&self) -> &'static [&'static str] {
+        &["one", "two", "waiting", "reported"]
+    }
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let n = {
             let mut asked = self.asked.lock().unwrap();
@@ -159,6 +162,9 @@ struct Sleepy {
 impl Flow for Sleepy {
     fn kind(&self) -> &'static str {
         "test.flow"
+    }
+    fn steps(&self) -> &'static [&'static str] {
+        &["one", "two", "waiting", "reported"]
     }
     async fn step(&self, _: &Operation) -> Result<Step, StepError> {
         let mine = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
