@@ -53,3 +53,52 @@ async fn guests_keep_running_through_a_clean_stop() -> Result<()> {
     assert_eq!(w.qemus(&id), before);
     Ok(())
 }
+
+#[test]
+fn rules_are_shown_and_tried_before_they_are_in_force() -> Result<()> {
+    let run = |arguments: &[&str]| Command::new(binary()).arg("policy").args(arguments).output();
+    let said = |arguments: &[&str]| -> Result<(bool, String)> {
+        let done = run(arguments)?;
+        Ok((done.status.success(), String::from_utf8(done.stdout)? + &String::from_utf8(done.stderr)?))
+    };
+    const CREATE: &str = "os_compute_api:servers:create";
+    let (allowed, text) = said(&["check", "compute", CREATE, "--role", "member"])?;
+    assert!(allowed && text.starts_with("allowed"), "{text}");
+    let (allowed, text) = said(&["check", "compute", CREATE, "--role", "reader"])?;
+    assert!(!allowed && text.starts_with("refused"), "{text}");
+    // somebody else's
+    let (allowed, _) = said(&["check", "compute", CREATE, "--role", "member", "--target", "project_id=other"])?;
+    assert!(!allowed);
+    let (allowed, text) = said(&["check", "image", "all", "--role", "reader"])?;
+    assert!(allowed && text.contains("allowed  get_image\n") && text.contains("refused  delete_image\n"), "{text}");
+
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("policy.yaml");
+    std::fs::write(&file, format!("\"{CREATE}\": \"role:reader\"\n\"mine\": \"@\"\n"))?;
+    let file = file.display().to_string();
+    let (allowed, text) = said(&["check", "compute", CREATE, "--role", "reader", "--file", &file])?;
+    assert!(allowed && text.contains("role:reader"), "{text}");
+    let (_, text) = said(&["list", "compute", "--changed", "--file", &file])?;
+    assert!(
+        text.contains("# POST /servers\n") && text.contains("# default: ") && text.matches("\n\"").count() == 2,
+        "{text}"
+    );
+    let (found, text) = said(&["check", "compute", "os_compute_api:no_such_thing"])?;
+    assert!(!found && text.contains("no rule"), "{text}");
+    std::fs::write(folder.path().join("token.json"), r#"{"token": {"user": {"id": "u"}}}"#)?;
+    let token = folder.path().join("token.json").display().to_string();
+    let (allowed, text) = said(&["check", "compute", CREATE, "--token", &token])?;
+    assert!(!allowed && text.contains("not what GET /v3/auth/tokens answers"), "{text}");
+    // every list is a file that may be put in force
+    for service in ["identity", "compute", "image", "placement"] {
+        let (listed, text) = said(&["list", service])?;
+        assert!(listed, "{text}");
+        std::fs::write(folder.path().join("all.yaml"), text)?;
+        if service != "placement" {
+            let all = folder.path().join("all.yaml").display().to_string();
+            let (read, text) = said(&["list", service, "--changed", "--file", &all])?;
+            assert!(read && text.is_empty(), "{text}");
+        }
+    }
+    Ok(())
+}

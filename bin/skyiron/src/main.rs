@@ -44,6 +44,9 @@ enum Command {
     /// Disk images: what they are, and making others of them.
     #[command(subcommand)]
     Image(commands::image::Command),
+    /// Who may do what: the services' rules.
+    #[command(subcommand)]
+    Policy(commands::policy::Command),
     /// The configuration file.
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Guest(c) => commands::guest::run(c),
         Command::Catalog(c) => commands::catalog::run(&c),
         Command::Image(c) => return commands::image::run(&c),
+        Command::Policy(c) => return commands::policy::run(&c),
         Command::Config(c) => commands::config::run(&c),
         Command::Db(c) => commands::db::run(c),
         Command::Upgrade(c) => commands::upgrade::run(&c),

@@ -56,6 +56,15 @@ pub enum ScopeType {
 }
 
 impl ScopeType {
+    /// As rules write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Domain => "domain",
+            Self::Project => "project",
+        }
+    }
+
     /// As oslo.policy sorts tokens: what is neither system nor domain scoped counts as project.
     fn of(cx: &RequestContext) -> Self {
         match cx.token.as_ref().map(|t| &t.scope) {
@@ -78,6 +87,8 @@ struct Rule {
     name: String,
     /// `None`: other rules mention the name, nobody defines it.
     check: Option<Check>,
+    /// The check as it was written.
+    text: String,
     scope_types: Vec<ScopeType>,
     operations: Vec<String>,
 }
@@ -153,6 +164,17 @@ impl Enforcer {
         self.ids.get(rule).map_or(&[], |id| &self.rules[*id].operations)
     }
 
+    /// The check of a rule as it was written; `None` if nobody defines it.
+    pub fn text(&self, rule: &str) -> Option<&str> {
+        let rule = &self.rules[*self.ids.get(rule)?];
+        rule.check.is_some().then_some(rule.text.as_str())
+    }
+
+    /// Kinds of token scope that may use a rule at all; empty: any.
+    pub fn scope_types(&self, rule: &str) -> &[ScopeType] {
+        self.ids.get(rule).map_or(&[], |id| &self.rules[*id].scope_types)
+    }
+
     /// Names that some rule refers to and nobody defines: probably a slip in an operator's file.
     pub fn undefined(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().skip(1).filter(|r| r.check.is_none()).map(|r| r.name.as_str())
@@ -167,8 +189,9 @@ impl Enforcer {
 
     fn define(&mut self, name: &str, check: &str) -> Result<RuleId, NotACheck> {
         let id = self.id_of(name);
-        let check = parse::check(check, &mut |referred| self.id_of(referred))?;
-        self.rules[id].check = Some(check);
+        let parsed = parse::check(check, &mut |referred| self.id_of(referred))?;
+        self.rules[id].check = Some(parsed);
+        self.rules[id].text = check.to_owned();
         Ok(id)
     }
 
@@ -177,7 +200,13 @@ impl Enforcer {
             return *id;
         }
         let id = self.rules.len();
-        self.rules.push(Rule { name: name.to_owned(), check: None, scope_types: Vec::new(), operations: Vec::new() });
+        self.rules.push(Rule {
+            name: name.to_owned(),
+            check: None,
+            text: String::new(),
+            scope_types: Vec::new(),
+            operations: Vec::new(),
+        });
         self.ids.insert(name.to_owned(), id);
         id
     }

@@ -35,5 +35,6 @@ pub use error::Error;
 pub use faults::KeystoneFaults;
 pub use identity::Identity;
 pub use password::Scheme;
+pub use policy::default_policy;
 pub use remote::{BusAuth, serve};
 pub use service::service;

@@ -2,16 +2,21 @@
 
 use crate::Error;
 use base::RequestContext;
-use base::policy::{Enforcer, Target};
+use base::policy::{Enforcer, PolicyError, Target};
 
 const DEFAULTS: &str = include_str!("../data/policies.json");
+
+/// Keystone's default rules.
+pub fn default_policy() -> Result<Enforcer, PolicyError> {
+    Enforcer::from_json(DEFAULTS)
+}
 
 #[derive(Debug)]
 pub(crate) struct Policy(Enforcer);
 
 impl Policy {
     pub(crate) fn load(overrides: Option<&str>) -> Result<Self, Error> {
-        let mut enforcer = Enforcer::from_json(DEFAULTS)?;
+        let mut enforcer = default_policy()?;
         if let Some(text) = overrides {
             enforcer.override_with(text)?;
         }

@@ -73,6 +73,12 @@ struct ApplicationCredential {
     access_rules: Option<Vec<AccessRule>>,
 }
 
+/// What the body of `GET /v3/auth/tokens` (or of a login's answer) says. `None`: it is none.
+pub fn facts_of(body: &str) -> Option<Arc<TokenFacts>> {
+    let envelope: Envelope = serde_json::from_str(body).ok()?;
+    envelope.said().map(|said| said.facts)
+}
+
 impl Envelope {
     /// `None`: it makes no sense, and an answer that makes no sense lets nobody in.
     pub(super) fn said(self) -> Option<Said> {

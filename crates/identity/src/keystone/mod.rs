@@ -7,6 +7,7 @@ mod answer;
 mod registration;
 mod session;
 
+pub use answer::facts_of;
 pub use registration::{Registered, Registration};
 pub use session::{KeystoneError, Session};
 
