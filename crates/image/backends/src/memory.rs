@@ -47,8 +47,12 @@ fn full() -> BackendError {
 
 #[async_trait]
 impl Backend for MemoryBackend {
-    fn scheme(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         SCHEME
+    }
+
+    fn holds(&self, location: &str) -> bool {
+        key_of(location).is_ok()
     }
 
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {

@@ -12,6 +12,7 @@ mod write;
 use async_trait::async_trait;
 use image_model::{Backend, BackendError, ByteStream, Stored, Writer};
 use nix::sys::statvfs::statvfs;
+use serde_json::{Map, Value};
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -112,8 +113,21 @@ async fn blocking<T: Send + 'static>(
 
 #[async_trait]
 impl Backend for FileBackend {
-    fn scheme(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         SCHEME
+    }
+
+    fn holds(&self, location: &str) -> bool {
+        self.0.at(location).is_ok()
+    }
+
+    fn properties(&self) -> Map<String, Value> {
+        let dir = self.0.path.display().to_string();
+        Map::from_iter([
+            ("data_dir".to_owned(), dir.into()),
+            ("chunk_size".to_owned(), read::CHUNK.into()),
+            ("thin_provisioning".to_owned(), false.into()),
+        ])
     }
 
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {

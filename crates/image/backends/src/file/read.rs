@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
-const CHUNK: u64 = 512 << 10;
+pub(super) const CHUNK: u64 = 512 << 10;
 const AHEAD: usize = 4;
 
 pub(super) struct Reader {
