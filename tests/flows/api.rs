@@ -8,8 +8,7 @@ use skyiron_tests::{Setup, World};
 async fn raw(w: &World, path: &str, content_type: &str, body: Vec<u8>) -> Result<(StatusCode, Value)> {
     let password = std::fs::read_to_string(w.data().join("admin-password"))?;
     let token = w.login("admin", &password, "admin").await?;
-    let answer = reqwest::Client::builder()
-        .no_proxy()
+    let answer = platform_http::client()
         .build()?
         .post(format!("{}{path}", w.url))
         .header("x-auth-token", token)

@@ -31,7 +31,7 @@ pub struct Answer {
 impl Client {
     /// Speaks to the cloud at `url`; not logged in yet.
     pub fn of(url: String) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
+        let http = platform_http::client().timeout(Duration::from_secs(60)).build()?;
         Ok(Self { url, http, token: String::new() })
     }
 

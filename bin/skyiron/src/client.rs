@@ -28,7 +28,7 @@ impl Client {
     }
 
     async fn log_in(auth_url: &str, password: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
+        let http = platform_http::client().timeout(Duration::from_secs(60)).build()?;
         let body = json!({"auth": {
             "identity": {"methods": ["password"], "password": {"user":
                 {"name": "admin", "domain": {"id": "default"}, "password": password}}},

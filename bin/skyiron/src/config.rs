@@ -298,6 +298,9 @@ impl Image {
                 bail!("image.stores.{name}.dir: another store has the same folder");
             }
         }
+        for (name, store) in &self.stores {
+            store.check(name)?;
+        }
         self.default_name().map(drop)
     }
 }

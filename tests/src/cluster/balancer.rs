@@ -36,7 +36,7 @@ impl Balancer {
 impl Balancer {
     /// Names of servers it sends nobody to now.
     pub(super) async fn missing(&self) -> Result<Vec<String>> {
-        let page = reqwest::Client::builder().no_proxy().build()?.get(format!("{}{STATS};csv", self.url));
+        let page = platform_http::client().build()?.get(format!("{}{STATS};csv", self.url));
         let text = page.send().await?.error_for_status()?.text().await?;
         let rows = text.lines().map(|l| l.split(',').collect::<Vec<_>>());
         // pxname, svname, …, status as the 18th

@@ -9,6 +9,7 @@
 
 pub mod auth;
 mod call;
+mod client;
 mod dispatch;
 mod fault;
 mod linger;
@@ -23,6 +24,7 @@ mod serve;
 pub use auth::{Asked, AuthError, Authenticate};
 pub use axum::body::Body;
 pub use call::{Call, Params, Payload};
+pub use client::client;
 pub use dispatch::{Admit, Rewrite, Service, ServiceSettings};
 pub use fault::{Fault, FaultFormat};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};

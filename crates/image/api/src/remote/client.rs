@@ -38,8 +38,7 @@ fn wrong_answer() -> String {
 
 impl BusImages {
     pub fn on(bus: Arc<dyn Bus>) -> Result<Self, reqwest::Error> {
-        let http =
-            reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_PATIENCE).read_timeout(IDLE).build()?;
+        let http = platform_http::client().connect_timeout(CONNECT_PATIENCE).read_timeout(IDLE).build()?;
         Ok(Self { bus, http })
     }
 

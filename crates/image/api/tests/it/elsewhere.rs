@@ -151,7 +151,14 @@ async fn a_wrong_ticket_opens_nothing() {
     let (_stop, stopping) = watch::channel(false);
     tokio::spawn(platform_http::serve(listening, router, stopping));
     for ticket in ["", "0", "../images", &"0".repeat(64)] {
-        let status = reqwest::get(format!("http://{address}/image-transfer/{ticket}")).await.unwrap().status();
+        let status = platform_http::client()
+            .build()
+            .unwrap()
+            .get(format!("http://{address}/image-transfer/{ticket}"))
+            .send()
+            .await
+            .unwrap()
+            .status();
         assert_eq!(status.as_u16(), 404, "{ticket}");
     }
 }
