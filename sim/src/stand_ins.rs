@@ -65,7 +65,7 @@ impl ImageSource for OneImage {
             os_hidden: false,
             tags: Default::default(),
             properties: BTreeMap::new(),
-            location: None,
+            locations: Vec::new(),
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             revision: 0,

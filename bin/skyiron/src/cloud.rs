@@ -6,9 +6,10 @@ mod identity;
 mod image;
 mod ready;
 mod roles;
+mod stores;
 
-pub(crate) use image::open_store;
 pub(crate) use roles::{Role, Roles};
+pub(crate) use stores::{only_folder, stores_from_outside};
 
 use crate::config::{Config, Database};
 use crate::data::DataDir;
@@ -191,9 +192,9 @@ async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Resul
     if g.roles.has(Role::Placement) {
         placement(g, auth.clone(), &mut a)?;
     }
-    let images = image::start(g, auth.clone(), address, &mut a)?;
+    let (images, stores) = image::start(g, auth.clone(), address, &mut a)?;
     compute::start(g, auth, images, &mut a).await?;
-    doctor::start(g, &mut a)?;
+    doctor::start(g, stores, &mut a)?;
     Ok(a)
 }
 

@@ -1,12 +1,17 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
+mod stores;
+
 use anyhow::{Context, Result, bail};
 use base::Secret;
 use identity::keystone::KeystoneSettings;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub(crate) use stores::{ImageStore, StoreType};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -110,6 +115,10 @@ pub(crate) struct Identity {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Image {
     pub store_dir: String,
+    pub default_store: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stores: BTreeMap<String, ImageStore>,
+    pub do_secure_hash: bool,
     pub size_cap_bytes: u64,
     pub policy_file: String,
 }
@@ -221,7 +230,14 @@ impl Default for Identity {
 }
 impl Default for Image {
     fn default() -> Self {
-        Self { store_dir: String::new(), size_cap_bytes: 1 << 40, policy_file: String::new() }
+        Self {
+            store_dir: String::new(),
+            default_store: String::new(),
+            stores: BTreeMap::new(),
+            do_secure_hash: true,
+            size_cap_bytes: 1 << 40,
+            policy_file: String::new(),
+        }
     }
 }
 impl Default for Compute {
@@ -295,6 +311,41 @@ impl Database {
     }
 }
 
+impl Image {
+    /// Names of all stores.
+    pub(crate) fn store_names(&self) -> Vec<&str> {
+        let unnamed = (self.stores.is_empty() || !self.store_dir.is_empty()).then_some(image_model::ONLY_STORE);
+        unnamed.into_iter().chain(self.stores.keys().map(String::as_str)).collect()
+    }
+
+    /// The name of the store that takes what names none.
+    pub(crate) fn default_name(&self) -> Result<&str> {
+        let names = self.store_names();
+        match (self.default_store.as_str(), names.as_slice()) {
+            ("", [only]) => Ok(only),
+            ("", _) => bail!("image.default_store: one of {}", names.join(", ")),
+            (name, _) if names.contains(&name) => Ok(name),
+            (name, _) => bail!("image.default_store: there is no store {name}; there are {}", names.join(", ")),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.store_dir.is_empty() && self.stores.contains_key(image_model::ONLY_STORE) {
+            bail!("image.store_dir is the folder of the store `file`, which has a section of its own");
+        }
+        let dirs = || self.stores.iter().filter(|(_, s)| !s.dir.is_empty()).map(|(n, s)| (n.as_str(), s.dir.as_str()));
+        for (name, dir) in dirs() {
+            if dir == self.store_dir || dirs().any(|(other, d)| other != name && d == dir) {
+                bail!("image.stores.{name}.dir: another store has the same folder");
+            }
+        }
+        for (name, store) in &self.stores {
+            store.check(name)?;
+        }
+        self.default_name().map(drop)
+    }
+}
+
 /// What every key means, in the order of the file. A test holds this list to the types above.
 const KEYS: &[(&str, &str)] = &[
     ("cloud.listen", "Address and port of the listener that serves everything."),
@@ -364,7 +415,15 @@ const KEYS: &[(&str, &str)] = &[
         "identity.cache_secs",
         "How long its answer about a token is believed: a token revoked there works here for so long.",
     ),
-    ("image.store_dir", "Where image data is kept. Empty: images/ in the data folder."),
+    (
+        "image.store_dir",
+        "Folder of the store `file`. Empty: images/ in the data folder, and no such store if others are named below.",
+    ),
+    ("image.default_store", "The store that takes images which are to go to none in particular. Empty: the only one."),
+    (
+        "image.do_secure_hash",
+        "Data registered by its location is read, hashed and inspected before its image is active.",
+    ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
     ("compute.host", "This host's name in the cloud. Empty: what the system is called."),
@@ -429,6 +488,7 @@ pub(crate) fn reference() -> Result<String> {
         let value = defaults.get(of).and_then(|s| s.get(key)).context("every key has a default")?;
         text.push_str(&format!("# {meaning}\n{key} = {value}\n"));
     }
+    text.push_str(&stores::reference());
     Ok(text)
 }
 
@@ -449,6 +509,10 @@ fn parse(text: &str) -> Result<Config> {
         }
         for key in keys.keys() {
             let path = format!("{section}.{key}");
+            if path == "image.stores" {
+                check_stores(&keys[key])?;
+                continue;
+            }
             if !KEYS.iter().any(|(k, _)| *k == path) {
                 bail!("unknown key {path:?}; {}", nearest(&path));
             }
@@ -459,7 +523,17 @@ fn parse(text: &str) -> Result<Config> {
     Ok(config)
 }
 
+fn check_stores(sections: &toml::Value) -> Result<()> {
+    let sections = sections.as_table().context("image.stores: one section [image.stores.NAME] a store")?;
+    for (name, section) in sections {
+        let section = section.as_table().with_context(|| format!("image.stores.{name} is a section"))?;
+        stores::check(name, section)?;
+    }
+    Ok(())
+}
+
 fn check(c: &Config) -> Result<()> {
+    c.image.check()?;
     if c.cloud.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
         bail!("cloud.listen: {:?} is not ADDRESS:PORT", c.cloud.listen);
     }

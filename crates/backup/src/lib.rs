@@ -5,9 +5,10 @@
 //! PostgreSQL database and the other way round.
 //!
 //! The tables are of one moment. Everything else is read after it: keys are only ever added, and an image's data never
-//! changes, it can only be gone by then. Which was, is noted, and such an image is restored as the deleted one it is.
+//! changes, it can only be gone by then. Of an image's copies one is taken, and is the only one of the restored image. Which was, is noted, and such an image is restored as the deleted one it is.
 
 mod manifest;
+mod places;
 mod restore;
 mod row;
 mod verify;

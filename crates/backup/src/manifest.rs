@@ -23,7 +23,10 @@ pub struct Manifest {
     pub files: BTreeMap<String, FileSum>,
     /// Image data is in it.
     pub images: bool,
-    /// Images whose data was gone when it was to be read.
+    /// Under what name an image's data is in the file, by the image's id; of every image that has any.
+    #[serde(default)]
+    pub copies: BTreeMap<String, String>,
+    /// Images whose data was gone when it was to be read, by that name.
     pub gone: Vec<String>,
 }
 

@@ -3,19 +3,22 @@
 //! The rows are put back as they were, under the schema that they were taken from, and read again to see that they are;
 //! then the schema is brought up to this version's, and what cannot be as it was is put right:
 //!
-//! - Locations of image data name the new folder.
+//! - Locations of image data name the new folder; of several copies one is left. Without image data in the backup, copies
+//!   in stores that are no folders stay where they are.
+//! - Of what was being written to stores, or deleted from them, nothing is known any more: where the backed up cloud goes
+//!   on, that data is its own.
 //! - An image whose data was gone when the backup was taken is deleted: it was.
 //! - Assignments go on from a far higher generation. Hosts have gone on since, under the generations that come next here,
 //!   and remember what they did under which number: they would take a new order for one they have carried out.
 
+use crate::places::Places;
 use crate::row::parse;
-use crate::write::key_of;
 use crate::{BackupError, FILES, Manifest, io, verify};
 use base::{Clock, SystemClock};
 use flate2::read::GzDecoder;
 use futures_util::TryStreamExt;
 use platform_db::transfer::{self, Table};
-use platform_db::{Content, Contracts, Db, DbError, Migration, Tx, Value, args, migrations};
+use platform_db::{Content, Contracts, Db, DbError, Migration, Tx, args, migrations};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
@@ -119,15 +122,15 @@ async fn rows(
     if !table.columns.iter().map(|(column, _)| column).eq(&expected.columns) {
         return Err(damaged("it has other columns"));
     }
-    let url = table.columns.iter().position(|(column, _)| name == "image_locations" && column == "url");
+    let mut places = Places::of(table, manifest, images);
     let (mut taken, mut put) = (Content::default(), Content::default());
     let mut waiting = Vec::with_capacity(ROWS);
     for text in BufReader::new(GzDecoder::new(entry)).lines() {
         let text = text.map_err(io(name))?;
         let mut row = parse(table, &text)?;
         taken.add(&row);
-        if let Some(url) = url {
-            row[url] = moved(&row[url], images);
+        if !places.put_right(&mut row) {
+            continue;
         }
         put.add(&row);
         waiting.push(row);
@@ -141,16 +144,6 @@ async fn rows(
         return Err(damaged("its rows are not those that were taken"));
     }
     Ok(put)
-}
-
-/// A location in a folder of files is one in the new folder; others stay.
-fn moved(url: &Value, images: &Path) -> Value {
-    match url {
-        Value::Text(Some(url)) if url.starts_with("file://") => {
-            Value::Text(Some(format!("file://{}", images.join(key_of(url)).display())))
-        }
-        other => other.clone(),
-    }
 }
 
 fn file(mut from: impl Read, to: &Path, folder_mode: u32, mode: u32) -> Result<(), BackupError> {

@@ -3,11 +3,11 @@
 use crate::manifest::{self, FORMAT};
 use crate::row::line;
 use crate::{BackupError, FILES, FileSum, Manifest, TableSum, io};
-use base::{Clock, SystemClock};
+use base::{Clock, ImageId, SystemClock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
-use image_model::{Backend, BackendError};
+use image_model::{BackendError, Location, Stores, data_key};
 use platform_db::{Content, Db, Snapshot, args, transfer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -15,7 +15,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tar::{Builder, EntryType, EntryWriter, Header};
 
 /// What is backed up.
@@ -24,7 +23,7 @@ pub struct Source {
     /// The data folder.
     pub data: PathBuf,
     /// `None`: image data is left out.
-    pub images: Option<Arc<dyn Backend>>,
+    pub images: Option<Stores>,
     /// The running version.
     pub version: &'static str,
 }
@@ -44,18 +43,19 @@ pub async fn write(source: &Source, output: &Path, say: &mut dyn FnMut(&str)) ->
         header: Header::new_gnu(),
         sums: BTreeMap::new(),
     };
-    let mut manifest = tables(source, &mut archive, say).await?;
-    let keys = std::mem::take(&mut manifest.gone);
+    let (mut manifest, images) = tables(source, &mut archive, say).await?;
     for name in FILES {
         say(name);
         files(&mut archive, &source.data, Path::new(name))?;
     }
-    if let Some(backend) = &source.images {
-        for key in keys {
+    if let Some(stores) = &source.images {
+        for (id, locations) in images {
+            let key = copy_key(stores, &id, &locations);
             say(&format!("image {key}"));
-            if !image(&mut archive, &**backend, &key).await? {
-                manifest.gone.push(key);
+            if !image(&mut archive, stores, &locations, &key).await? {
+                manifest.gone.push(key.clone());
             }
+            manifest.copies.insert(id, key);
         }
     }
     manifest.files = std::mem::take(&mut archive.sums);
@@ -84,8 +84,15 @@ impl Drop for Partial {
     }
 }
 
-/// All tables as of one moment. `gone` of what is returned has the keys of all image data of that moment.
-async fn tables(source: &Source, archive: &mut Archive, say: &mut dyn FnMut(&str)) -> Result<Manifest, BackupError> {
+/// Locations by image.
+type Images = BTreeMap<String, Vec<Location>>;
+
+/// All tables as of one moment, and where the data of images was then.
+async fn tables(
+    source: &Source,
+    archive: &mut Archive,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Manifest, Images), BackupError> {
     let mut snapshot = source.db.snapshot().await?;
     let taken_at = SystemClock.now();
     let names: Vec<(String,)> = snapshot.fetch_all("SELECT name FROM schema_migrations ORDER BY name", args![]).await?;
@@ -95,14 +102,18 @@ async fn tables(source: &Source, archive: &mut Archive, say: &mut dyn FnMut(&str
         let sum = one_table(&mut snapshot, &table, archive).await?;
         tables.insert(table.name, sum);
     }
-    let urls: Vec<(String,)> = snapshot
+    let rows: Vec<(String, String, String)> = snapshot
         .fetch_all(
-            "SELECT l.url FROM image_locations l JOIN images i ON i.id = l.image_id
-             WHERE i.deleted_at IS NULL ORDER BY l.url",
+            "SELECT i.id, l.store, l.url FROM image_locations l JOIN images i ON i.id = l.image_id
+             WHERE i.deleted_at IS NULL ORDER BY i.id, l.position, l.url",
             args![],
         )
         .await?;
-    Ok(Manifest {
+    let mut images = Images::new();
+    for (id, store, url) in rows {
+        images.entry(id).or_default().push(Location { store, url });
+    }
+    let manifest = Manifest {
         format: FORMAT,
         skyiron: source.version.to_owned(),
         taken_at,
@@ -110,8 +121,20 @@ async fn tables(source: &Source, archive: &mut Archive, say: &mut dyn FnMut(&str
         tables,
         files: BTreeMap::new(),
         images: source.images.is_some(),
-        gone: urls.into_iter().map(|(url,)| key_of(&url).to_owned()).collect(),
-    })
+        copies: BTreeMap::new(),
+        gone: Vec::new(),
+    };
+    Ok((manifest, images))
+}
+
+/// What a copy is called in the file: as its file is, if it is in one.
+fn copy_key(stores: &Stores, id: &str, locations: &[Location]) -> String {
+    let file = locations.iter().find(|l| stores.of(l).is_some() && l.url.starts_with("file://"));
+    match (file, id.parse::<ImageId>()) {
+        (Some(file), _) => key_of(&file.url).to_owned(),
+        (None, Ok(id)) => data_key(id, "backup"),
+        (None, Err(_)) => id.to_owned(),
+    }
 }
 
 /// The last part of a location: what the data is stored under, in whatever folder.
@@ -159,13 +182,24 @@ fn files(archive: &mut Archive, data: &Path, name: &Path) -> Result<(), BackupEr
     }
 }
 
-/// `false`: it has been deleted since.
-async fn image(archive: &mut Archive, backend: &dyn Backend, key: &str) -> Result<bool, BackupError> {
+/// One copy of an image's data. `false`: it has been deleted since.
+async fn image(archive: &mut Archive, stores: &Stores, locations: &[Location], key: &str) -> Result<bool, BackupError> {
     let failed = |e| BackupError::Image(key.to_owned(), e);
-    let mut bytes = match backend.open(&backend.location(key), None).await {
-        Ok(bytes) => bytes,
-        Err(BackendError::NotFound(_)) => return Ok(false),
-        Err(e) => return Err(failed(e)),
+    let (mut bytes, mut why) = (None, None);
+    for (store, url) in stores.readable(locations) {
+        match store.backend.open(&url, None).await {
+            Ok(opened) => {
+                bytes = Some(opened);
+                break;
+            }
+            Err(BackendError::NotFound(_)) => {}
+            Err(e) => why = Some(e),
+        }
+    }
+    let mut bytes = match (bytes, why) {
+        (Some(bytes), _) => bytes,
+        (None, Some(why)) => return Err(failed(why)),
+        (None, None) => return Ok(false),
     };
     let mut entry = archive.entry(&format!("images/{key}"))?;
     while let Some(chunk) = bytes.try_next().await.map_err(failed)? {

@@ -18,15 +18,14 @@ pub use run::{Doctor, Outcome, Report, Settings};
 
 use async_trait::async_trait;
 use base::Timestamp;
-use image_model::{Backend, BackendError};
+use image_model::{BackendError, Stores};
 use platform_db::{Db, DbError, Snapshot};
-use std::sync::Arc;
 
 /// What a check looks at.
 pub struct Look {
     pub db: Db,
     /// Where image data is. `None`: not from here; what is about it is left out.
-    pub images: Option<Arc<dyn Backend>>,
+    pub images: Option<Stores>,
     pub now: Timestamp,
     pub settings: Settings,
 }

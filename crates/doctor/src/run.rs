@@ -2,7 +2,7 @@
 
 use crate::{Check, DoctorError, Finding, Look, Remedy, checks};
 use base::Clock;
-use image_model::Backend;
+use image_model::Stores;
 use platform_db::{Db, DbError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,13 +74,13 @@ impl Report {
 /// Examines one cloud.
 pub struct Doctor {
     db: Db,
-    images: Option<Arc<dyn Backend>>,
+    images: Option<Stores>,
     clock: Arc<dyn Clock>,
     pub settings: Settings,
 }
 
 impl Doctor {
-    pub fn new(db: Db, images: Option<Arc<dyn Backend>>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub fn new(db: Db, images: Option<Stores>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self { db, images, clock, settings }
     }
 

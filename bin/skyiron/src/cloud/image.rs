@@ -1,31 +1,21 @@
 //! The image service's assembly: its API and its registry, each here or elsewhere.
 
+use super::stores::open_stores;
 use super::{Assembly, Ground, Role, with_policy};
-use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
 use image_api::{BusImages, BusRegistry, Glance, ImageApi, LocalImages, Tickets};
-use image_backends::FileBackend;
-use image_model::{ImageProxy, Limits, Registry};
+use image_model::{ImageProxy, Limits, Registry, Stores};
 use platform_http::Authenticate;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Bytes of the store's file system that uploads leave free.
-const RESERVE: u64 = 64 << 20;
-
-/// Where image data is: a folder in the data folder, unless the configuration names another.
-pub(crate) fn open_store(configured: &str, data: &DataDir) -> Result<FileBackend> {
-    let store = data.folder(configured, "images");
-    FileBackend::open(&store, RESERVE).with_context(|| format!("image store {}", store.display()))
-}
-
-/// Starts what this process is to run of it. Gives what compute reads images through.
+/// Starts what this process is to run of it. Gives what compute reads images through, and the stores of an image-api.
 pub(crate) fn start(
     g: &Ground,
     auth: Arc<dyn Authenticate>,
     address: SocketAddr,
     a: &mut Assembly,
-) -> Result<Arc<dyn ImageProxy>> {
+) -> Result<(Arc<dyn ImageProxy>, Option<Stores>)> {
     let registry: Arc<dyn Registry> = match g.roles.has(Role::ImageRegistry) {
         true => {
             let store = image_registry::Store::with_clock(g.db()?.clone(), g.clock.clone());
@@ -37,9 +27,10 @@ pub(crate) fn start(
         false => Arc::new(BusRegistry::on(g.bus.clone())),
     };
     if !g.roles.has(Role::ImageApi) {
-        return Ok(Arc::new(BusImages::on(g.bus.clone()).context("the client of image data")?));
+        return Ok((Arc::new(BusImages::on(g.bus.clone()).context("the client of image data")?), None));
     }
-    let glance = glance(g, registry)?;
+    let stores = open_stores(&g.config.image, &g.data)?;
+    let glance = glance(g, registry, stores.clone())?;
     let service = Arc::new(image_api::service(glance.clone(), auth, g.urls.identity_v3()));
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/image");
     if g.is_one_of_many() {
@@ -55,18 +46,18 @@ pub(crate) fn start(
     } else {
         a.tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
     }
-    Ok(Arc::new(LocalImages(glance)))
+    Ok((Arc::new(LocalImages(glance)), Some(stores)))
 }
 
-fn glance(g: &Ground, registry: Arc<dyn Registry>) -> Result<Glance> {
+fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores) -> Result<Glance> {
     let config = &g.config.image;
-    let backend = open_store(&config.store_dir, &g.data)?;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &config.policy_file)?;
     Ok(Glance::new(ImageApi {
         registry,
-        backend: Arc::new(backend),
+        stores,
         enforcer: Arc::new(enforcer),
         limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
+        do_secure_hash: config.do_secure_hash,
         clock: g.clock.clone(),
     }))
 }

@@ -1,13 +1,13 @@
 //! `skyiron doctor`: whether what must hold holds, beside a running cloud or without one.
 
 use super::up::runtime;
-use crate::cloud::open_store;
+use crate::cloud::stores_from_outside;
 use crate::config::{self, Config};
 use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
 use base::SystemClock;
 use doctor::{Doctor, Outcome, Report, Settings};
-use image_model::Backend;
+use image_model::Stores;
 use platform_db::Db;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(crate) fn run(o: &Options) -> ExitCode {
 /// A cloud's database and image store, opened beside whoever else has them open.
 pub(crate) struct Opened {
     pub db: Db,
-    pub images: Option<Arc<dyn Backend>>,
+    pub images: Option<Stores>,
     pub data: DataDir,
 }
 
@@ -76,9 +76,7 @@ pub(crate) async fn open(data: &std::path::Path, config: Option<&PathBuf>) -> Re
     if let Some(first) = schema.pending.first() {
         bail!("the database is of an older skyiron: {} is still to be applied (skyiron db migrate)", first.name);
     }
-    let store = &config.image.store_dir;
-    let has_images = !store.is_empty() || data.sub("images").is_dir();
-    let images = if has_images { Some(Arc::new(open_store(store, &data)?) as Arc<dyn Backend>) } else { None };
+    let images = stores_from_outside(&config.image, &data)?;
     Ok(Opened { db, images, data })
 }
 

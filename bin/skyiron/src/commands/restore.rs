@@ -3,16 +3,14 @@
 use super::doctor::tell;
 use super::guest::{progress, say};
 use super::up::runtime;
-use crate::cloud::open_store;
+use crate::cloud::only_folder;
 use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
 use backup::{Manifest, Restored};
 use base::time::ManualClock;
 use doctor::{Doctor, Report, Settings};
-use image_model::Backend;
 use platform_db::Db;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -84,8 +82,8 @@ async fn fill(o: &Options, data: &DataDir, step: &mut dyn FnMut(&str)) -> Result
 /// Everything that must hold, held against the moment of the backup: what is late only because it lay in a drawer is
 /// taken up at the next start.
 async fn examine(db: &Db, data: &DataDir, manifest: &Manifest, step: &mut dyn FnMut(&str)) -> Result<Vec<Report>> {
-    let images = open_store("", data)?;
-    let images = manifest.images.then(|| Arc::new(images) as Arc<dyn Backend>);
+    let images = only_folder(data)?;
+    let images = manifest.images.then_some(images);
     let settings = Settings { deep: true, pause: Duration::ZERO, read_rate: u64::MAX, ..Settings::default() };
     let doctor = Doctor::new(db.clone(), images, ManualClock::starting_at(manifest.taken_at), settings);
     let mut reports = Vec::new();

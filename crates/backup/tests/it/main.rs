@@ -3,8 +3,8 @@
 use backup::{BackupError, Manifest, Restored, Source, restore, write};
 use base::ImageId;
 use bytes::Bytes;
-use image_backends::FileBackend;
-use image_model::{Backend, data_key};
+use image_backends::{FileBackend, MemoryBackend};
+use image_model::{Backend, Store, Stores, data_key};
 use platform_db::testing::{on_each_empty, on_each_engine};
 use platform_db::{Db, args};
 use std::os::unix::fs::PermissionsExt;
@@ -97,7 +97,7 @@ impl Origin {
         let source = Source {
             db: self.db.clone(),
             data: self.folder.path().to_owned(),
-            images: images.then(|| Arc::new(self.backend.clone()) as Arc<dyn Backend>),
+            images: images.then(|| Stores::only(Arc::new(self.backend.clone()))),
             version: "test",
         };
         write(&source, &self.file(), &mut |_| {}).await
@@ -206,6 +206,77 @@ async fn an_image_that_was_deleted_meanwhile_stays_deleted() {
             assert_eq!(left, 0);
             let (why,): (String,) = one(&db, "SELECT detail FROM events WHERE what = 'image.delete'").await;
             assert!(why.contains("gone when the backup was taken"));
+        })
+        .await;
+    })
+    .await;
+}
+
+/// One copy is taken, wherever it is, and is what the restored image has; what was under way is not taken along.
+#[tokio::test]
+async fn an_image_in_several_stores_or_in_no_folder() {
+    on_each_engine(|db| async move {
+        let origin = Origin::new(db.clone()).await;
+        let (memory, far) = (MemoryBackend::new(1 << 20), ImageId::random());
+        let mut writer = memory.create(&data_key(far, "u"), None).await.unwrap();
+        writer.write(Bytes::from_static(b"bytes in memory")).await.unwrap();
+        let url = writer.commit().await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(
+            "INSERT INTO images (id, status, visibility, min_disk, min_ram, size, protected, os_hidden, created_at,
+                    updated_at, revision) VALUES ($1, 'active', 'private', 0, 0, 15, FALSE, FALSE, 0, 0, 1)",
+            args![far],
+        )
+        .await
+        .unwrap();
+        for (image, store, url, position) in [
+            (far, "elsewhere", "s3://b/x", 0),
+            (far, "memory", url.as_str(), 1),
+            (origin.image, "memory", "memory://nothing", 1),
+        ] {
+            tx.execute(
+                "INSERT INTO image_locations (image_id, store, url, position) VALUES ($1, $2, $3, $4)",
+                args![image, store, url, position],
+            )
+            .await
+            .unwrap();
+        }
+        tx.execute(
+            "INSERT INTO image_leftovers (image_id, store, url, due, condemned) VALUES ($1, 'memory', 'm', 0, TRUE)",
+            args![far],
+        )
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        let named = |name: &str, backend: Arc<dyn Backend>| Store {
+            name: name.into(),
+            description: String::new(),
+            weight: 0,
+            backend,
+        };
+        let stores = vec![named("file", Arc::new(origin.backend.clone())), named("memory", Arc::new(memory))];
+        let stores = Stores::new(stores, "file").unwrap();
+        let source = Source { db, data: origin.folder.path().to_owned(), images: Some(stores), version: "test" };
+        let manifest = write(&source, &origin.file(), &mut |_| {}).await.unwrap();
+        assert!(manifest.gone.is_empty());
+        let origin = &origin;
+        on_each_empty(async |db: Db, _url| {
+            let target = tempfile::tempdir().unwrap();
+            into(&origin.file(), &db, target.path()).await.unwrap();
+            let mut rows: Vec<(String, String, String)> =
+                db.fetch_all("SELECT image_id, store, url FROM image_locations", args![]).await.unwrap();
+            let place = |image: ImageId, upload: &str| {
+                let file = target.path().join("images").join(data_key(image, upload));
+                (image.to_string(), String::new(), format!("file://{}", file.display()))
+            };
+            let mut wanted = [place(origin.image, "u"), place(far, "backup")];
+            rows.sort();
+            wanted.sort();
+            assert_eq!(rows, wanted);
+            let file = target.path().join("images").join(data_key(far, "backup"));
+            assert_eq!(std::fs::read(file).unwrap(), b"bytes in memory");
+            let (left,): (i64,) = one(&db, "SELECT COUNT(*) FROM image_leftovers").await;
+            assert_eq!(left, 0);
         })
         .await;
     })

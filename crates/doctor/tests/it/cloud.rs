@@ -6,8 +6,8 @@ use compute_model::assignment::Want;
 use compute_model::driver::HostFacts;
 use compute_store::assignments::{assignment_answered, assignment_put};
 use doctor::{Doctor, Outcome, Report, Settings};
-use image_backends::FileBackend;
-use image_model::{Backend, data_key};
+use image_backends::{FileBackend, MemoryBackend};
+use image_model::{Backend, Store, Stores, data_key};
 use placement::{Consumer, Inventory};
 use platform_db::{Db, Tx, Value, args, built};
 use platform_engine::record;
@@ -21,6 +21,8 @@ pub(crate) const DATA: &[u8] = b"what the image holds";
 pub(crate) struct Cloud {
     pub(crate) db: Db,
     pub(crate) images: FileBackend,
+    /// The store `spare`.
+    pub(crate) spare: MemoryBackend,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) server: InstanceId,
     pub(crate) image: ImageId,
@@ -53,7 +55,7 @@ impl Cloud {
         let providers = [host(&mut tx, "one").await, host(&mut tx, "two").await];
         build(&mut tx, server, providers[0]).await;
         tx.commit().await.unwrap();
-        let cloud = Self { db, images, folder, server, image, providers };
+        let cloud = Self { db, images, spare: MemoryBackend::new(1 << 20), folder, server, image, providers };
         cloud.upload().await;
         cloud
     }
@@ -82,9 +84,29 @@ impl Cloud {
         tx.commit().await.unwrap();
     }
 
+    /// A second copy of the image, in the store `spare`.
+    pub(crate) async fn copy(&self) {
+        let mut writer = self.spare.create(&data_key(self.image, "copy"), None).await.unwrap();
+        writer.write(Bytes::from_static(DATA)).await.unwrap();
+        let url = writer.commit().await.unwrap();
+        let row = "INSERT INTO image_locations (image_id, store, url, position) VALUES ($1, 'spare', $2, 1)";
+        self.plant(row, args![self.image, url]).await;
+    }
+
+    fn stores(&self) -> Stores {
+        let named = |name: &str, backend: Arc<dyn Backend>| Store {
+            name: name.to_owned(),
+            description: String::new(),
+            weight: 0,
+            backend,
+        };
+        let stores = vec![named("main", Arc::new(self.images.clone())), named("spare", Arc::new(self.spare.clone()))];
+        Stores::new(stores, "main").unwrap()
+    }
+
     pub(crate) fn doctor(&self, settings: Settings) -> Doctor {
         let settings = Settings { pause: Duration::from_millis(1), ..settings };
-        Doctor::new(self.db.clone(), Some(Arc::new(self.images.clone())), Arc::new(SystemClock), settings)
+        Doctor::new(self.db.clone(), Some(self.stores()), Arc::new(SystemClock), settings)
     }
 
     /// Writes past everybody, as a bug or a hand would.

@@ -6,7 +6,7 @@ use base::{RequestContext, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
 use image_api::{Glance, ImageApi, LocalImages, default_policy, service};
 use image_backends::FileBackend;
-use image_model::{ImageSource, Limits, Registry, new_image};
+use image_model::{ImageSource, Limits, Registry, Stores, new_image};
 use image_registry::Store;
 use md5::{Digest, Md5};
 use platform_db::Db;
@@ -99,9 +99,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let registry = Arc::new(Store::new(db));
     let glance = Glance::new(ImageApi {
         registry: registry.clone(),
-        backend: Arc::new(FileBackend::open(dir.join("upload-images"), 0)?),
+        stores: Stores::only(Arc::new(FileBackend::open(dir.join("upload-images"), 0)?)),
         enforcer: Arc::new(default_policy()?),
         limits: Limits::default(),
+        do_secure_hash: true,
         clock: Arc::new(SystemClock),
     });
     let service = Arc::new(service(glance.clone(), Arc::new(Everybody), String::new()));

@@ -97,9 +97,11 @@ pub(crate) fn of(refusal: Refusal) -> Fault {
 
 pub(crate) fn of_registry(error: RegistryError) -> Fault {
     match error {
-        RegistryError::NotFound(_) | RegistryError::NoNamespace(_) => Fault::not_found(error.to_string()),
+        RegistryError::NotFound(_) | RegistryError::NoNamespace(_) | RegistryError::NoLocation(_) => {
+            Fault::not_found(error.to_string())
+        }
         RegistryError::NoMarker(_) => Fault::bad_request(error.to_string()),
-        RegistryError::Protected(_) => Fault::forbidden(error.to_string()),
+        RegistryError::Protected(_) | RegistryError::LastLocation(_) => Fault::forbidden(error.to_string()),
         RegistryError::Duplicate | RegistryError::Stale | RegistryError::WrongStatus(_) => {
             Fault::conflict(error.to_string())
         }
@@ -119,6 +121,11 @@ pub(crate) fn of_backend(error: BackendError) -> Fault {
         BackendError::Full(why) => Fault::too_large(format!("Image storage media is full: {why}")),
         BackendError::Denied(why) => {
             Fault::unavailable(format!("Insufficient permissions on image storage media: {why}"))
+        }
+        BackendError::ReadOnly => Fault::new(StatusCode::GONE, error.to_string()),
+        BackendError::Unavailable(_) => {
+            tracing::error!(%error, "image store");
+            Fault::unavailable(format!("The image store cannot be reached; try again. {error}"))
         }
         other => Fault::internal(&other),
     }

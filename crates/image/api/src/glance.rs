@@ -4,17 +4,19 @@ use crate::fault;
 use crate::policy;
 use base::policy::Enforcer;
 use base::{Clock, ImageId, RequestContext};
-use image_model::{Backend, Image, Limits, Registry, Viewer};
+use image_model::{Image, Limits, Registry, Stores, Viewer};
 use platform_http::Fault;
 use std::sync::Arc;
 
 /// What an image-api is made of.
 pub struct ImageApi {
     pub registry: Arc<dyn Registry>,
-    pub backend: Arc<dyn Backend>,
+    pub stores: Stores,
     /// [`crate::default_policy`], with the operator's file over it.
     pub enforcer: Arc<Enforcer>,
     pub limits: Limits,
+    /// Data registered by its location is read and hashed before the image is active.
+    pub do_secure_hash: bool,
     pub clock: Arc<dyn Clock>,
 }
 

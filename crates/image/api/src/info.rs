@@ -12,11 +12,6 @@ pub(crate) async fn import(_: Glance, _: Call) -> Result<Reply, Fault> {
     ))
 }
 
-/// `GET /v2/info/stores`, `…/detail`: there is one store, without a name.
-pub(crate) async fn stores(_: Glance, _: Call) -> Result<Reply, Fault> {
-    Err(Fault::not_found("Multi backend is not supported at this site."))
-}
-
 /// `GET /v2/info/usage`: limits are not kept in identity.
 pub(crate) async fn usage(_: Glance, _: Call) -> Result<Reply, Fault> {
     Ok(Reply::json(200, &json!({"usage": {}})))

@@ -1,9 +1,9 @@
-//! Finishes what processes that died have begun: lost uploads, data of deleted images, partial files.
+//! Finishes what processes that died have begun: lost uploads, data that is to be deleted, partial files.
 
 use crate::Glance;
-use crate::data::{key, lease};
-use base::Timestamp;
-use image_model::RegistryError;
+use crate::data::lease;
+use base::{ImageId, Timestamp};
+use image_model::{Location, RegistryError, Store};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -39,19 +39,12 @@ pub async fn tend(glance: Glance, mut stop: watch::Receiver<bool>) {
 /// One round.
 pub(crate) async fn tidy(glance: &Glance, sweep: bool) -> Result<(), RegistryError> {
     let lost = give_up_lost(glance, glance.clock.now()).await?;
-    for deleted in glance.registry.deleted_with_data().await? {
-        let gone = match &deleted.location {
-            Some(location) => remove(glance, location).await,
-            None => true,
-        };
-        if gone {
-            glance.registry.location_forget(deleted.id).await?;
-        }
+    for leftover in glance.registry.leftovers().await? {
+        remove(glance, leftover.image, &leftover.location).await;
     }
-    if (sweep || lost)
-        && let Err(error) = glance.backend.sweep().await
-    {
-        tracing::warn!(%error, "the image store could not be swept");
+    if sweep || lost {
+        // at once: one that does not answer keeps nobody waiting but this round
+        futures_util::future::join_all(glance.stores.all().iter().map(sweep_store)).await;
     }
     Ok(())
 }
@@ -61,18 +54,32 @@ async fn give_up_lost(glance: &Glance, by: Timestamp) -> Result<bool, RegistryEr
     let lost = glance.registry.uploads_expire(by).await?;
     for upload in &lost {
         tracing::warn!(image.id = %upload.id, "an upload of image {} was lost; it is queued again", upload.id);
-        remove(glance, &glance.backend.location(&key(upload.id, &upload.upload))).await;
     }
     Ok(!lost.is_empty())
 }
 
-/// Whether the data is gone.
-pub(crate) async fn remove(glance: &Glance, location: &str) -> bool {
-    match glance.backend.delete(location).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(%error, location, "image data could not be deleted; trying again later");
-            false
-        }
+async fn sweep_store(store: &Store) {
+    match store.backend.sweep().await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(store = store.name, swept, "removed {swept} unfinished images from {}", store.name),
+        Err(error) => tracing::warn!(store = store.name, %error, "image store {} could not be swept", store.name),
+    }
+}
+
+/// Deletes a leftover and forgets it. What cannot be deleted now stays a leftover.
+pub(crate) async fn remove(glance: &Glance, image: ImageId, location: &Location) {
+    if glance.stores.of(location).is_none() {
+        tracing::debug!(image.id = %image, store = location.store, "left to an image-api that has the store");
+        return;
+    }
+    if let Err(error) = glance.stores.delete(location).await {
+        tracing::warn!(
+            image.id = %image, store = location.store, location.url, %error,
+            "data of image {image} could not be deleted; trying again later"
+        );
+        return;
+    }
+    if let Err(error) = glance.registry.location_forget(image, location.url.clone()).await {
+        tracing::warn!(image.id = %image, %error, "that data of image {image} is deleted will be noted later");
     }
 }

@@ -1,7 +1,7 @@
 //! The image service's REST API, v2 (glance-api): stores, finds and serves images.
 //!
 //! Holds no database: metadata is the [`Registry`](image_model::Registry)'s, which may be in this process or behind the
-//! bus ([`BusRegistry`]); bytes are the [`Backend`](image_model::Backend)'s. What may be done to an image is decided by
+//! bus ([`BusRegistry`]); bytes are in [`Stores`](image_model::Stores). What may be done to an image is decided by
 //! `image-model` and by policy; a handler allows, translates, calls, renders.
 //!
 //! | folder | resource |
@@ -9,6 +9,7 @@
 //! | [`images`] | the records |
 //! | [`data`] | their bytes: upload (hashes, inspection and storing in one pass) and download |
 //! | [`members`], [`tags`], [`actions`], [`locations`] | what else hangs on an image |
+//! | [`stores`] | where bytes are kept |
 //! | [`metadefs`] | what properties mean |
 //! | [`remote`] | compute in other processes: records over the bus, bytes by ticket |
 //! | [`info`], [`schemas`], [`tasks`], [`versions`] | what the service says of itself |
@@ -30,6 +31,7 @@ mod remote;
 mod routes;
 mod schemas;
 mod source;
+mod stores;
 mod tags;
 mod tasks;
 mod versions;

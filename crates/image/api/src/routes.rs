@@ -2,7 +2,7 @@
 
 use crate::metadefs::{items, namespaces, resource_types};
 use crate::policy::*;
-use crate::{Glance, actions, data, fault, images, info, locations, members, schemas, tags, tasks, versions};
+use crate::{Glance, actions, data, fault, images, info, locations, members, schemas, stores, tags, tasks, versions};
 use image_model::Draft;
 use platform_http::{Authenticate, Route, Service, ServiceSettings};
 use std::sync::Arc;
@@ -24,8 +24,10 @@ fn image_routes() -> Vec<Route<Glance>> {
         Route::get("/v2/schemas/{name}", schemas::show),
         Route::get("/v2/schemas/metadefs/{name}", schemas::show_metadef),
         Route::get("/v2/info/import", info::import),
-        Route::get("/v2/info/stores", info::stores),
-        Route::get("/v2/info/stores/detail", info::stores),
+        Route::get("/v2/info/stores", stores::list),
+        Route::get("/v2/info/stores/detail", stores::detail).policy(&[STORES_INFO_DETAIL]),
+        Route::delete("/v2/stores/{store_id}/{image_id}", stores::delete_from)
+            .policy(&[GET_IMAGE_LOCATION, DELETE_IMAGE_LOCATION]),
         Route::get("/v2/info/usage", info::usage),
         Route::get("/v2/images", images::list::list).policy(&[GET_IMAGES, GET_IMAGE]),
         Route::post("/v2/images", images::create::create).policy(&[ADD_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE]),

@@ -3,7 +3,7 @@
 use crate::{Glance, policy};
 use async_trait::async_trait;
 use base::{ImageId, RequestContext};
-use image_model::{BackendError, ByteStream, Image, ImageSource, SourceError, Status, Viewer};
+use image_model::{BackendError, ByteStream, Image, ImageSource, Location, SourceError, Status, Viewer};
 use std::ops::Range;
 
 /// Reads images for callers beside the API, by the same rules.
@@ -20,7 +20,7 @@ fn no_data(id: ImageId) -> SourceError {
 
 impl LocalImages {
     /// Where the image's data is and how much of it, if the caller may read it now.
-    pub(crate) async fn readable(&self, cx: &RequestContext, id: ImageId) -> Result<(String, u64), SourceError> {
+    pub(crate) async fn readable(&self, cx: &RequestContext, id: ImageId) -> Result<(Vec<Location>, u64), SourceError> {
         let image = self.show(cx, id).await?;
         if image.status != Status::Active {
             return Err(SourceError::NotActive { id, why: format!("its status is {}", image.status) });
@@ -28,8 +28,10 @@ impl LocalImages {
         if cx.token.is_some() && !self.0.allows(cx, policy::DOWNLOAD_IMAGE, &image) {
             return Err(SourceError::NotFound(id));
         }
-        let location = image.location.ok_or_else(|| no_data(id))?;
-        Ok((location, image.size.unwrap_or(0)))
+        if image.locations.is_empty() {
+            return Err(no_data(id));
+        }
+        Ok((image.locations, image.size.unwrap_or(0)))
     }
 }
 
@@ -47,9 +49,9 @@ impl ImageSource for LocalImages {
         id: ImageId,
         range: Option<Range<u64>>,
     ) -> Result<ByteStream, SourceError> {
-        let (location, size) = self.readable(cx, id).await?;
+        let (locations, size) = self.readable(cx, id).await?;
         let range = range.map_or(0..size, |r| r.start.min(size)..r.end.min(size));
-        self.0.backend.open(&location, Some(range)).await.map_err(|e| match e {
+        self.0.stores.open(&locations, range).await.map_err(|e| match e {
             BackendError::NotFound(_) => no_data(id),
             other => unavailable(other),
         })

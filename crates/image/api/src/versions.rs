@@ -4,8 +4,11 @@ use crate::Glance;
 use platform_http::{Call, Fault, Reply};
 use serde_json::{Value, json};
 
-/// Newest first. What several stores or an image cache would bring (2.8, 2.10 to 2.14, 2.16, 2.18) is not there.
-const VERSIONS: &[&str] = &["v2.17", "v2.15", "v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"];
+/// Newest first. What an image cache would bring (2.14, 2.16, 2.18) is not there.
+const VERSIONS: &[&str] = &[
+    "v2.17", "v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3",
+    "v2.2", "v2.1", "v2.0",
+];
 
 fn document(root_url: &str) -> Value {
     let version = |(n, id): (usize, &&str)| {

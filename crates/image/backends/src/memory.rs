@@ -38,6 +38,7 @@ fn key_of(location: &str) -> Result<&str, BackendError> {
     location
         .strip_prefix(SCHEME)
         .and_then(|rest| rest.strip_prefix("://"))
+        .filter(|key| crate::is_plain(key))
         .ok_or_else(|| BackendError::BadLocation(location.to_owned()))
 }
 
@@ -47,11 +48,16 @@ fn full() -> BackendError {
 
 #[async_trait]
 impl Backend for MemoryBackend {
-    fn scheme(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         SCHEME
     }
 
+    fn holds(&self, location: &str) -> bool {
+        key_of(location).is_ok()
+    }
+
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
+        key_of(&self.location(key))?;
         if expected.is_some_and(|n| n > self.free()) {
             return Err(full());
         }
@@ -68,7 +74,14 @@ impl Backend for MemoryBackend {
         let chunks = chunks.ok_or_else(|| BackendError::NotFound(location.to_owned()))?;
         let chunks = match range {
             None => chunks,
-            Some(range) => cut(chunks, range),
+            Some(range) => {
+                let size: usize = chunks.iter().map(Bytes::len).sum();
+                if range.end > size as u64 {
+                    let source = std::io::ErrorKind::UnexpectedEof.into();
+                    return Err(BackendError::Io { operation: format!("read {location}"), source });
+                }
+                cut(chunks, range)
+            }
         };
         Ok(Box::pin(stream::iter(chunks.into_iter().map(Ok))))
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use base::{ImageId, Timestamp};
 use bytes::Bytes;
 use futures_util::Stream;
+use serde_json::{Map, Value};
 use std::ops::Range;
 use std::pin::Pin;
 
@@ -13,8 +14,21 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BackendError>> + S
 /// A store of image data. Data is written once and never changed.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// What its locations' URLs begin with: `file`.
-    fn scheme(&self) -> &'static str;
+    /// What kind of store it is, in Glance's words: `file`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether a location is one of this store's, whatever is there.
+    fn holds(&self, location: &str) -> bool;
+
+    /// Where it is and how it works, for admins, in Glance's words. Never a secret.
+    fn properties(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// Whether it only has what others put there: [`Backend::create`] answers [`BackendError::ReadOnly`].
+    fn is_read_only(&self) -> bool {
+        false
+    }
 
     /// Opens a place for new data. Nothing is to be seen of it before [`Writer::commit`]. `expected`: how many bytes
     /// will come, if known; [`BackendError::Full`] at once if they cannot fit.
@@ -32,7 +46,7 @@ pub trait Backend: Send + Sync {
     /// All data that is complete, in no order.
     async fn list(&self) -> Result<Vec<Stored>, BackendError>;
 
-    /// Deleting what is not there succeeds.
+    /// With whatever an upload of it that did not end has left. Deleting what is not there succeeds.
     async fn delete(&self, location: &str) -> Result<(), BackendError>;
 
     /// Removes what writers whose process is gone have left. Returns how many there were.
@@ -79,6 +93,12 @@ pub enum BackendError {
     Denied(String),
     #[error("{0} is not a location of this store")]
     BadLocation(String),
+    /// Nothing is ever stored there through this service.
+    #[error("Error in store configuration. Adding images to store is disabled.")]
+    ReadOnly,
+    /// It cannot be reached, or does not answer in time: worth trying again.
+    #[error("{0}")]
+    Unavailable(String),
     #[error("{operation}")]
     Io {
         operation: String,

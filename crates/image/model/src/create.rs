@@ -37,7 +37,7 @@ pub fn new_image(body: &Value, project: Option<&ProjectId>, now: Timestamp, limi
         os_hidden: false,
         tags: BTreeSet::new(),
         properties: BTreeMap::new(),
-        location: None,
+        locations: Vec::new(),
         created_at: now,
         updated_at: now,
         revision: 0,

@@ -1,6 +1,6 @@
 //! An image as the registry keeps it.
 
-use crate::{ContainerFormat, DiskFormat, MemberStatus, Status, Visibility};
+use crate::{ContainerFormat, DiskFormat, Location, MemberStatus, Status, Visibility};
 use base::{Gib, ImageId, Mib, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ pub struct Image {
     pub virtual_size: Option<u64>,
     /// MD5, hexadecimal.
     pub checksum: Option<String>,
-    /// `sha512`.
+    /// `sha512`; of data registered by its location also `sha256`, `sha1` or `md5`.
     pub os_hash_algo: Option<String>,
     pub os_hash_value: Option<String>,
     pub protected: bool,
@@ -31,8 +31,8 @@ pub struct Image {
     pub tags: BTreeSet<String>,
     /// Custom properties, shown at the top level of the JSON.
     pub properties: BTreeMap<String, String>,
-    /// Where the data is, in the words of the backend that has it.
-    pub location: Option<String>,
+    /// Where the data is; every copy is the same.
+    pub locations: Vec<Location>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Rises with every change; an update that was decided on an older one is refused.
@@ -63,10 +63,11 @@ pub struct Member {
 /// What an upload found out about the data it stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredData {
-    pub location: String,
+    pub location: Location,
     pub size: u64,
     pub virtual_size: Option<u64>,
-    pub checksum: String,
-    pub os_hash_algo: String,
-    pub os_hash_value: String,
+    /// MD5. `None`, as the hash: nobody has read the data, and it was registered without.
+    pub checksum: Option<String>,
+    pub os_hash_algo: Option<String>,
+    pub os_hash_value: Option<String>,
 }

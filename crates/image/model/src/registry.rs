@@ -3,8 +3,8 @@
 
 use crate::calls::calls;
 use crate::{
-    Image, Item, ItemKind, ListQuery, Member, MemberStatus, Namespace, NamespaceQuery, ResourceType, Status,
-    StoredData, Viewer,
+    Image, Item, ItemKind, Leftover, ListQuery, Location, Member, MemberStatus, Namespace, NamespaceQuery,
+    ResourceType, Status, StoredData, Viewer,
 };
 use base::{ImageId, ProjectId, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,15 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Served by any registry.
 pub const BUS_SUBJECT: &str = "image-registry.call";
 
-/// An image that is gone for everybody, and what is left to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deleted {
-    pub id: ImageId,
-    /// Data to delete; then [`Registry::location_forget`].
-    pub location: Option<String>,
-}
-
-/// An upload whose process is gone: its image is `queued` again, what it may have stored is to be deleted.
+/// An upload whose process is gone: its image is `queued` again, what it may have stored is a [`Leftover`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostUpload {
     pub id: ImageId,
@@ -42,17 +34,33 @@ calls! {
     ImageSave image_save(image: Image, request: RequestId) -> Image;
     /// Moves the image if it is in the state `from`; else [`RegistryError::WrongStatus`] with the state it is in.
     ImageMove image_move(id: ImageId, from: Status, to: Status, request: RequestId) -> Image;
-    /// From any state. The id stays taken. [`RegistryError::Protected`] if it is.
-    ImageDelete image_delete(id: ImageId, request: RequestId) -> Deleted;
+    /// From any state. The id stays taken. [`RegistryError::Protected`] if it is. What is returned is to be deleted;
+    /// until [`Registry::location_forget`] it is among the leftovers.
+    ImageDelete image_delete(id: ImageId, request: RequestId) -> Vec<Location>;
+
+    /// Data of this image is about to be written there. From `until` on it is a leftover, unless it has become a
+    /// location by then. [`RegistryError::Duplicate`] if something is, or was meant to be, there already.
+    LocationPlan location_plan(id: ImageId, location: Location, until: Timestamp) -> ();
+    /// `false`: it is too late, somebody is deleting it. The writer must stop.
+    LocationRenew location_renew(id: ImageId, url: String, until: Timestamp) -> bool;
+    /// What was planned is written, and becomes a copy of the data of an image that is `active` or `deactivated`. `None`:
+    /// there is no such image any more, or it is too late; the writer must delete what it stored, then
+    /// [`Registry::location_forget`].
+    LocationAdd location_add(id: ImageId, url: String, request: RequestId) -> Option<Image>;
+    /// The image has that copy no more: it is a leftover. [`RegistryError::LastLocation`] if it has no other,
+    /// [`RegistryError::NoLocation`] if it does not have it.
+    LocationRemove location_remove(id: ImageId, url: String, request: RequestId) -> Image;
     /// The data is deleted.
-    LocationForget location_forget(id: ImageId) -> ();
-    /// Deleted images whose data is still to be deleted, at most 100.
-    DeletedWithData deleted_with_data() -> Vec<Deleted>;
+    LocationForget location_forget(id: ImageId, url: String) -> ();
+    /// Data to be deleted, at most 100; none of it can become a location any more. What is not forgotten comes again
+    /// after a while, and others first.
+    Leftovers leftovers() -> Vec<Leftover>;
     /// Bytes that a project's images take.
     StorageUsed storage_used(project: ProjectId) -> u64;
 
-    /// `queued` → `saving`, held under the name `upload` until `until` if not renewed.
-    UploadBegin upload_begin(id: ImageId, upload: String, until: Timestamp, request: RequestId) -> Image;
+    /// `queued` → `saving`, held under the name `upload` until `until` if not renewed. The data will be at `location`;
+    /// should it not become the image's, it is a leftover.
+    UploadBegin upload_begin(id: ImageId, upload: String, location: Location, until: Timestamp, request: RequestId) -> Image;
     /// `false`: the upload has lost the image, which is deleted or was given up for lost. It must stop.
     UploadRenew upload_renew(id: ImageId, upload: String, until: Timestamp) -> bool;
     /// `saving` → `active`. `None`: the upload has lost the image and must delete what it stored.
@@ -107,6 +115,10 @@ pub enum RegistryError {
     WrongStatus(Status),
     #[error("Image {0} is protected and cannot be deleted.")]
     Protected(ImageId),
+    #[error("image {0} has no data there")]
+    NoLocation(ImageId),
+    #[error("image {0} has its data nowhere else")]
+    LastLocation(ImageId),
     #[error("{attempted} are too many")]
     TooMany { attempted: usize },
     #[error("the database's disk is full")]

@@ -1,5 +1,6 @@
 //! `image_properties` and `image_tags`: what images have any number of.
 
+use crate::locations;
 use crate::row::image_id;
 use crate::store::lost;
 use base::ImageId;
@@ -7,7 +8,7 @@ use image_model::{Image, RegistryError};
 use platform_db::{Db, DbError, SqlBuilder, Tx, Value, args};
 use std::collections::HashMap;
 
-/// Fills in tags and properties, with two statements however many images there are.
+/// Fills in tags, properties and locations, with three statements however many images there are.
 pub(crate) async fn fill(db: &Db, images: &mut [Image]) -> Result<(), RegistryError> {
     if images.is_empty() {
         return Ok(());
@@ -32,7 +33,7 @@ pub(crate) async fn fill(db: &Db, images: &mut [Image]) -> Result<(), RegistryEr
             image.tags.insert(value);
         }
     }
-    Ok(())
+    locations::fill(db, &mut by_id).await
 }
 
 /// Makes tags and properties what the image says.

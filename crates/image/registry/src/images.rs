@@ -136,7 +136,8 @@ pub(crate) async fn storage_used(store: &Store, project: &ProjectId) -> Result<u
     let (used,): (i64,) = store
         .db
         .fetch_one(
-            "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM images WHERE owner = $1 AND deleted_at IS NULL",
+            "SELECT CAST(COALESCE(SUM(i.size * (SELECT COUNT(*) FROM image_locations l WHERE l.image_id = i.id)), 0) AS BIGINT)
+             FROM images i WHERE i.owner = $1 AND i.deleted_at IS NULL",
             args![project],
         )
         .await

@@ -6,7 +6,9 @@
 mod deletion;
 mod details;
 mod images;
+mod leftovers;
 mod list;
+mod locations;
 mod members;
 mod metadef_items;
 mod namespaces;

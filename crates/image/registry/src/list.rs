@@ -1,4 +1,4 @@
-//! `images`: lists, with a constant number of statements: the marker, the page, its properties, its tags.
+//! `images`: lists, with a constant number of statements: the marker, the page, its properties, its tags, its locations.
 
 use crate::row::{COLUMNS, Row};
 use crate::store::lost;

@@ -9,8 +9,7 @@ use std::str::FromStr;
 /// What [`Row`] reads, for `FROM images i`.
 pub(crate) const COLUMNS: &str = "i.id, i.name, i.status, i.visibility, i.owner, i.disk_format, i.container_format, \
      i.min_disk, i.min_ram, i.size, i.virtual_size, i.checksum, i.os_hash_algo, i.os_hash_value, i.protected, \
-     i.os_hidden, i.created_at, i.updated_at, i.revision, \
-     (SELECT l.url FROM image_locations l WHERE l.image_id = i.id LIMIT 1) AS location";
+     i.os_hidden, i.created_at, i.updated_at, i.revision";
 
 #[derive(Debug, FromRow)]
 pub(crate) struct Row {
@@ -33,11 +32,10 @@ pub(crate) struct Row {
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
     revision: i64,
-    location: Option<String>,
 }
 
 impl Row {
-    /// Without tags and properties, which have tables of their own.
+    /// Without tags, properties and locations, which have tables of their own.
     pub(crate) fn into_image(self) -> Result<Image, RegistryError> {
         Ok(Image {
             id: word("id", &self.id)?,
@@ -58,7 +56,7 @@ impl Row {
             os_hidden: self.os_hidden,
             tags: Default::default(),
             properties: Default::default(),
-            location: self.location,
+            locations: Default::default(),
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
             revision: amount(self.revision),

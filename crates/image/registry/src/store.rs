@@ -1,11 +1,11 @@
 //! The store, and how its parts make up the registry's trait.
 
-use crate::{deletion, images, list, members, metadef_items, namespaces, uploads};
+use crate::{deletion, images, leftovers, list, locations, members, metadef_items, namespaces, uploads};
 use async_trait::async_trait;
 use base::{Clock, ImageId, ProjectId, RequestId, SystemClock, Timestamp};
 use image_model::{
-    Deleted, Image, Item, ItemKind, ListQuery, LostUpload, Member, MemberStatus, Namespace, NamespaceQuery, Registry,
-    RegistryError, ResourceType, Status, StoredData, Viewer,
+    Image, Item, ItemKind, Leftover, ListQuery, Location, LostUpload, Member, MemberStatus, Namespace, NamespaceQuery,
+    Registry, RegistryError, ResourceType, Status, StoredData, Viewer,
 };
 use platform_db::{Db, DbError};
 use std::sync::Arc;
@@ -69,14 +69,26 @@ impl Registry for Store {
     ) -> Result<Image, RegistryError> {
         images::image_move(self, id, from, to, &request).await
     }
-    async fn image_delete(&self, id: ImageId, request: RequestId) -> Result<Deleted, RegistryError> {
+    async fn image_delete(&self, id: ImageId, request: RequestId) -> Result<Vec<Location>, RegistryError> {
         deletion::image_delete(self, id, &request).await
     }
-    async fn location_forget(&self, id: ImageId) -> Result<(), RegistryError> {
-        deletion::location_forget(self, id).await
+    async fn location_plan(&self, id: ImageId, location: Location, until: Timestamp) -> Result<(), RegistryError> {
+        leftovers::location_plan(self, id, &location, until).await
     }
-    async fn deleted_with_data(&self) -> Result<Vec<Deleted>, RegistryError> {
-        deletion::deleted_with_data(self).await
+    async fn location_renew(&self, id: ImageId, url: String, until: Timestamp) -> Result<bool, RegistryError> {
+        leftovers::location_renew(self, id, &url, until).await
+    }
+    async fn location_add(&self, id: ImageId, url: String, request: RequestId) -> Result<Option<Image>, RegistryError> {
+        locations::location_add(self, id, &url, &request).await
+    }
+    async fn location_remove(&self, id: ImageId, url: String, request: RequestId) -> Result<Image, RegistryError> {
+        locations::location_remove(self, id, &url, &request).await
+    }
+    async fn location_forget(&self, id: ImageId, url: String) -> Result<(), RegistryError> {
+        leftovers::location_forget(self, id, &url).await
+    }
+    async fn leftovers(&self) -> Result<Vec<Leftover>, RegistryError> {
+        leftovers::leftovers(self).await
     }
     async fn storage_used(&self, project: ProjectId) -> Result<u64, RegistryError> {
         images::storage_used(self, &project).await
@@ -85,10 +97,11 @@ impl Registry for Store {
         &self,
         id: ImageId,
         upload: String,
+        location: Location,
         until: Timestamp,
         request: RequestId,
     ) -> Result<Image, RegistryError> {
-        uploads::upload_begin(self, id, &upload, until, &request).await
+        uploads::upload_begin(self, id, &upload, &location, until, &request).await
     }
     async fn upload_renew(&self, id: ImageId, upload: String, until: Timestamp) -> Result<bool, RegistryError> {
         uploads::upload_renew(self, id, &upload, until).await

@@ -1,18 +1,20 @@
 //! `images.upload`: who is storing data into an image. An upload holds its image while it renews in time; whoever has
-//! lost it learns so at the next renewal, or at the latest when it wants to finish.
+//! lost it learns so at the next renewal, or at the latest when it wants to finish. Of the image's leftovers that are not
+//! condemned, the only one is what its upload writes.
 
-use crate::Store;
 use crate::images::{record, reread, status_now};
 use crate::row::image_id;
 use crate::store::lost;
+use crate::{Store, leftovers, locations};
 use base::{ImageId, RequestId, Timestamp};
-use image_model::{Image, LostUpload, RegistryError, StoredData};
+use image_model::{Image, Location, LostUpload, RegistryError, StoredData};
 use platform_db::args;
 
 pub(crate) async fn upload_begin(
     store: &Store,
     id: ImageId,
     upload: &str,
+    location: &Location,
     until: Timestamp,
     request: &RequestId,
 ) -> Result<Image, RegistryError> {
@@ -30,6 +32,7 @@ pub(crate) async fn upload_begin(
     if begun == 0 {
         return Err(RegistryError::WrongStatus(status_now(&mut tx, id).await?));
     }
+    leftovers::plan(&mut tx, id, location, until).await?;
     record(&mut tx, id, now, "image.saving", request.as_str()).await.map_err(lost)?;
     tx.commit().await.map_err(lost)?;
     reread(store, id).await
@@ -49,7 +52,12 @@ pub(crate) async fn upload_renew(
         )
         .await
         .map_err(lost)?;
-    tx.commit().await.map_err(lost)?;
+    tx.execute("UPDATE image_leftovers SET due = $2 WHERE image_id = $1 AND NOT condemned", args![id, until])
+        .await
+        .map_err(lost)?;
+    if renewed == 1 {
+        tx.commit().await.map_err(lost)?;
+    }
     Ok(renewed == 1)
 }
 
@@ -73,9 +81,9 @@ pub(crate) async fn upload_finish(
                 upload,
                 data.size,
                 data.virtual_size,
-                &data.checksum,
-                &data.os_hash_algo,
-                &data.os_hash_value,
+                data.checksum.as_ref(),
+                data.os_hash_algo.as_ref(),
+                data.os_hash_value.as_ref(),
                 now
             ],
         )
@@ -84,9 +92,8 @@ pub(crate) async fn upload_finish(
     if finished == 0 {
         return Ok(None);
     }
-    tx.execute("INSERT INTO image_locations (image_id, url) VALUES ($1, $2)", args![id, &data.location])
-        .await
-        .map_err(lost)?;
+    let Some(location) = leftovers::fulfil(&mut tx, id, &data.location.url).await? else { return Ok(None) };
+    locations::append(&mut tx, id, &location).await?;
     record(&mut tx, id, now, "image.active", request.as_str()).await.map_err(lost)?;
     tx.commit().await.map_err(lost)?;
     reread(store, id).await.map(Some)
@@ -105,6 +112,7 @@ pub(crate) async fn upload_abort(store: &Store, id: ImageId, upload: &str, why: 
         .await
         .map_err(lost)?;
     if aborted > 0 {
+        leftovers::condemn(&mut tx, id, now).await?;
         record(&mut tx, id, now, "image.upload_failed", why).await.map_err(lost)?;
     }
     tx.commit().await.map_err(lost)
@@ -134,6 +142,7 @@ pub(crate) async fn uploads_expire(store: &Store, now: Timestamp) -> Result<Vec<
     let mut expired = Vec::new();
     for (id, upload) in rows {
         let id = image_id(&id)?;
+        leftovers::condemn(&mut tx, id, now).await?;
         record(&mut tx, id, now, "image.upload_failed", "its uploader is gone").await.map_err(lost)?;
         expired.push(LostUpload { id, upload });
     }

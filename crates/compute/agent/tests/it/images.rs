@@ -72,7 +72,7 @@ impl Images {
             os_hidden: false,
             tags: Default::default(),
             properties: properties.clone(),
-            location: None,
+            locations: Vec::new(),
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             revision: 1,

@@ -142,7 +142,7 @@ pub(crate) fn image() -> Image {
         os_hidden: false,
         tags: Default::default(),
         properties: [("os_distro".to_owned(), "debian".to_owned())].into(),
-        location: None,
+        locations: Vec::new(),
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
         revision: 0,

@@ -12,15 +12,15 @@ pub(crate) async fn download(glance: Glance, call: Call) -> Result<Reply, Fault>
         return Err(Fault::forbidden("The requested image has been deactivated. Image data download is forbidden."));
     }
     glance.allow(&call.cx, policy::DOWNLOAD_IMAGE, &image)?;
-    let (Some(location), Some(size)) = (&image.location, image.size) else {
+    let Some(size) = image.size.filter(|_| !image.locations.is_empty()) else {
         return Ok(Reply::empty(204));
     };
     let range = range::asked(&call, size)?;
     let wanted = range.clone().unwrap_or(0..size);
-    let stream = match glance.backend.open(location, Some(wanted.clone())).await {
+    let stream = match glance.stores.open(&image.locations, wanted.clone()).await {
         Ok(stream) => stream,
         Err(BackendError::NotFound(_)) => {
-            tracing::error!(image.id = %image.id, location, "the data of image {} is gone", image.id);
+            tracing::error!(image.id = %image.id, "the data of image {} is gone", image.id);
             return Ok(Reply::empty(204));
         }
         Err(e) => return Err(fault::of_backend(e)),

@@ -12,37 +12,81 @@ const QUEUE: usize = 16;
 pub(crate) struct Hashes {
     /// MD5: Glance's `checksum`. Not for security.
     pub md5: String,
-    /// `os_hash_value`.
-    pub sha512: String,
+    /// `os_hash_value`, by the algorithm asked for.
+    pub other: String,
 }
 
-pub(crate) const OS_HASH_ALGO: &str = "sha512";
+/// What `os_hash_value` may be. Everything stored here is hashed by SHA-512; the others are for who has them already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HashAlgo {
+    Md5,
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl HashAlgo {
+    pub(crate) const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha512, Self::Md5];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+    /// Bytes of a hash.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
 
 /// Both hashes, each on a thread of its own.
 pub(crate) struct Hashing {
     md5: Worker,
-    sha512: Worker,
+    /// `None`: the other is MD5, too.
+    other: Option<Worker>,
 }
 
 impl Hashing {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(algo: HashAlgo) -> Self {
+        let other = match algo {
+            HashAlgo::Md5 => None,
+            HashAlgo::Sha1 => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            HashAlgo::Sha256 => Some(&digest::SHA256),
+            HashAlgo::Sha512 => Some(&digest::SHA512),
+        };
         Self {
             md5: Worker::start(Md5::new(), |hash, chunk| hash.update(chunk), |hash| hex(&hash.finalize())),
-            sha512: Worker::start(
-                digest::Context::new(&digest::SHA512),
-                |hash, chunk| hash.update(chunk),
-                |hash| hex(hash.finish().as_ref()),
-            ),
+            other: other.map(|algorithm| {
+                Worker::start(
+                    digest::Context::new(algorithm),
+                    |hash, chunk| hash.update(chunk),
+                    |hash| hex(hash.finish().as_ref()),
+                )
+            }),
         }
     }
     pub(crate) async fn update(&self, chunk: &Bytes) {
         self.md5.update(chunk).await;
-        self.sha512.update(chunk).await;
+        if let Some(other) = &self.other {
+            other.update(chunk).await;
+        }
     }
     /// `None`: a hashing thread could not go on.
     pub(crate) async fn finish(self) -> Option<Hashes> {
-        let (md5, sha512) = tokio::join!(self.md5.finish(), self.sha512.finish());
-        Some(Hashes { md5: md5?, sha512: sha512? })
+        let md5 = self.md5.finish().await?;
+        let other = match self.other {
+            Some(other) => other.finish().await?,
+            None => md5.clone(),
+        };
+        Some(Hashes { md5, other })
     }
 }
 
@@ -87,13 +131,24 @@ mod tests {
 
     #[tokio::test]
     async fn known_values() {
-        let hashing = Hashing::start();
+        for (algo, begin) in [
+            (HashAlgo::Md5, "9e107d9d372bb682"),
+            (HashAlgo::Sha1, "2fd4e1c67a2d28fc"),
+            (HashAlgo::Sha256, "d7a8fbb307d78094"),
+            (HashAlgo::Sha512, "07e547d9586f6a73"),
+        ] {
+            hashed(algo, begin).await;
+        }
+    }
+
+    async fn hashed(algo: HashAlgo, begin: &str) {
+        let hashing = Hashing::start(algo);
         for chunk in ["The quick brown fox ", "jumps over ", "", "the lazy dog"] {
             hashing.update(&Bytes::from_static(chunk.as_bytes())).await;
         }
         let hashes = hashing.finish().await.unwrap();
         assert_eq!(hashes.md5, "9e107d9d372bb6826bd81d3542a419d6");
-        assert!(hashes.sha512.starts_with("07e547d9586f6a73f73fbac0435ed76951218fb7d0c8d788a309d785436bbb64"));
-        assert_eq!(hashes.sha512.len(), 128);
+        assert!(hashes.other.starts_with(begin), "{algo:?}: {}", hashes.other);
+        assert_eq!(hashes.other.len(), algo.size() * 2);
     }
 }

@@ -5,8 +5,10 @@
 
 pub(crate) mod download;
 pub(crate) mod hashing;
+mod held;
 pub(crate) mod lease;
 pub(crate) mod range;
+pub(crate) mod register;
 mod store;
 pub(crate) mod upload;
 

@@ -1,12 +1,12 @@
 //! One pass over an upload's bytes: counted, hashed, inspected, written.
 
-use super::hashing::{Hashing, OS_HASH_ALGO};
+use super::hashing::{HashAlgo, Hashing};
 use super::lease::Lease;
-use crate::{Glance, fault};
+use crate::fault;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use image_formats::Inspector;
-use image_model::{Image, StoredData, Writer};
+use image_model::{Image, Location, Store, StoredData, Writer};
 use platform_http::{Body, Fault, StatusCode};
 use std::time::Duration;
 
@@ -49,9 +49,9 @@ impl Room {
     }
 }
 
-/// Stores the body under `key`. Committed, but not yet known to the registry.
+/// Stores the body in `store` under `key`. Committed, but not yet known to the registry.
 pub(super) async fn store(
-    glance: &Glance,
+    store: &Store,
     image: &Image,
     key: &str,
     body: &mut Body,
@@ -59,15 +59,15 @@ pub(super) async fn store(
     room: &Room,
     lease: &mut Lease,
 ) -> Result<StoredData, Failed> {
-    let mut writer = glance.backend.create(key, expected).await.map_err(fault::of_backend)?;
+    let mut writer = store.backend.create(key, expected).await.map_err(fault::of_backend)?;
     let passed = tokio::select! {
-        passed = pass(image, body, room, &mut *writer) => passed,
+        passed = pass(image, body, room, HashAlgo::Sha512, Some(&mut *writer)) => passed,
         () = lease.lost() => Err(Failed::Lost),
     };
     match passed {
-        Ok(mut data) => {
-            data.location = writer.commit().await.map_err(fault::of_backend)?;
-            Ok(data)
+        Ok(found) => {
+            let url = writer.commit().await.map_err(fault::of_backend)?;
+            Ok(found.at(Location { store: store.name.clone(), url }))
         }
         Err(failed) => {
             writer.abort().await;
@@ -76,8 +76,37 @@ pub(super) async fn store(
     }
 }
 
-async fn pass(image: &Image, body: &mut Body, room: &Room, writer: &mut dyn Writer) -> Result<StoredData, Failed> {
-    let hashing = Hashing::start();
+/// What one pass over the bytes has found out.
+pub(super) struct Found {
+    size: u64,
+    virtual_size: Option<u64>,
+    checksum: String,
+    algo: HashAlgo,
+    pub(super) hash: String,
+}
+
+impl Found {
+    pub(super) fn at(self, location: Location) -> StoredData {
+        StoredData {
+            location,
+            size: self.size,
+            virtual_size: self.virtual_size,
+            checksum: Some(self.checksum),
+            os_hash_algo: Some(self.algo.as_str().to_owned()),
+            os_hash_value: Some(self.hash),
+        }
+    }
+}
+
+/// `writer`: `None` if the bytes are where they will stay.
+pub(super) async fn pass(
+    image: &Image,
+    body: &mut Body,
+    room: &Room,
+    algo: HashAlgo,
+    mut writer: Option<&mut dyn Writer>,
+) -> Result<Found, Failed> {
+    let hashing = Hashing::start(algo);
     let transparent = image.container_format.is_some_and(|c| c.is_transparent());
     let mut inspector = transparent.then(|| Inspector::new(image.disk_format.map(|f| f.as_str())));
     let mut size = 0;
@@ -88,7 +117,9 @@ async fn pass(image: &Image, body: &mut Body, room: &Room, writer: &mut dyn Writ
             inspector.feed(&chunk);
         }
         hashing.update(&chunk).await;
-        writer.write(chunk).await.map_err(fault::of_backend)?;
+        if let Some(writer) = &mut writer {
+            writer.write(chunk).await.map_err(fault::of_backend)?;
+        }
     }
     let verdict = inspector.map(Inspector::finish);
     if let Some(refusal) = verdict.as_ref().and_then(|v| v.refusal.clone()) {
@@ -96,13 +127,12 @@ async fn pass(image: &Image, body: &mut Body, room: &Room, writer: &mut dyn Writ
     }
     let hashes = hashing.finish().await.ok_or_else(|| Fault::unavailable("The image could not be hashed."))?;
     metrics::counter!("skyiron_image_uploaded_bytes_total").increment(size);
-    Ok(StoredData {
-        location: String::new(),
+    Ok(Found {
         size,
         virtual_size: verdict.and_then(|v| v.virtual_size),
         checksum: hashes.md5,
-        os_hash_algo: OS_HASH_ALGO.to_owned(),
-        os_hash_value: hashes.sha512,
+        algo,
+        hash: hashes.other,
     })
 }
 

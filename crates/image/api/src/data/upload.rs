@@ -1,12 +1,11 @@
 //! `PUT /v2/images/{image_id}/file`
 
+use super::held::Held;
 use super::key;
-use super::lease::{self, Lease};
-use super::store::{Failed, Room, store};
-use crate::janitor::remove;
+use super::store::{Room, store};
 use crate::{Glance, fault, policy};
 use http_body_util::BodyExt;
-use image_model::{Image, RegistryError, Status, StoredData, Viewer, next};
+use image_model::{Image, Location, Status, Store, next};
 use platform_http::{Body, Call, Fault, Reply, StatusCode};
 use std::time::Duration;
 use uuid::Uuid;
@@ -41,6 +40,7 @@ async fn drain(body: &mut Body) {
 async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply, Fault> {
     check_content_type(call)?;
     let expected = expected_size(call)?;
+    let into = chosen_store(glance, call)?;
     let image = glance.image(&call.cx, call.param("image_id")).await?;
     glance.allow(&call.cx, policy::UPLOAD_IMAGE, &image)?;
     check_ready(&image)?;
@@ -48,24 +48,24 @@ async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply,
     room.check(expected.unwrap_or(0))?;
 
     let upload = Uuid::new_v4().simple().to_string();
-    let begun =
-        glance.registry.upload_begin(image.id, upload.clone(), lease::until(glance), call.cx.request_id.clone()).await;
-    let image = begun.map_err(|e| match e {
-        RegistryError::WrongStatus(status) => not_from(status),
-        other => fault::of_registry(other),
-    })?;
-    let mut lease = Lease::keep(glance, image.id, &upload);
-    let stored = store(glance, &image, &key(image.id, &upload), body, expected, &room, &mut lease).await;
-    match stored {
+    let key = key(image.id, &upload);
+    let location = Location { store: into.name.clone(), url: into.backend.location(&key) };
+    let (mut held, image) = Held::begin(glance, &call.cx, image.id, upload, location).await?;
+    match store(into, &image, &key, body, expected, &room, &mut held.lease).await {
         Ok(data) => {
             platform_faults::at("image.upload.stored").await;
-            finish(glance, call, &image, &upload, data).await
+            held.finish(data).await?;
+            Ok(Reply::empty(204))
         }
-        Err(Failed::Lost) => Err(gone(&image)),
-        Err(Failed::Refused(fault)) => {
-            give_back(glance, &image, &upload, &fault).await;
-            Err(fault)
-        }
+        Err(failed) => Err(held.give_back(failed).await),
+    }
+}
+
+/// The store that the client names, or the default one.
+fn chosen_store<'g>(glance: &'g Glance, call: &Call) -> Result<&'g Store, Fault> {
+    match call.header("x-image-meta-store") {
+        Some(name) => glance.stores.get(name).map_err(|e| Fault::bad_request(e.to_string())),
+        None => Ok(glance.stores.default_store()),
     }
 }
 
@@ -86,7 +86,7 @@ fn expected_size(call: &Call) -> Result<Option<u64>, Fault> {
     Ok(size.filter(|n| *n > 0))
 }
 
-fn check_ready(image: &Image) -> Result<(), Fault> {
+pub(crate) fn check_ready(image: &Image) -> Result<(), Fault> {
     next(image.status, Status::Saving).map_err(|e| Fault::conflict(e.to_string()))?;
     let missing: Vec<&str> =
         [("disk_format", image.disk_format.is_none()), ("container_format", image.container_format.is_none())]
@@ -100,11 +100,7 @@ fn check_ready(image: &Image) -> Result<(), Fault> {
     }
 }
 
-fn not_from(status: Status) -> Fault {
-    Fault::conflict(format!("Image status transition from {status} to {} is not allowed", Status::Saving))
-}
-
-async fn room(glance: &Glance, image: &Image) -> Result<Room, Fault> {
+pub(super) async fn room(glance: &Glance, image: &Image) -> Result<Room, Fault> {
     let quota_left = match (glance.limits.user_storage_quota, &image.owner) {
         (Some(quota), Some(owner)) => {
             let used = glance.registry.storage_used(owner.clone()).await.map_err(fault::of_registry)?;
@@ -113,54 +109,4 @@ async fn room(glance: &Glance, image: &Image) -> Result<Room, Fault> {
         _ => None,
     };
     Ok(Room { size_cap: glance.limits.image_size_cap, quota_left })
-}
-
-fn gone(image: &Image) -> Fault {
-    Fault::new(
-        StatusCode::GONE,
-        format!(
-            "Image {} could not be found after upload. The image may have been deleted during the upload, cleaning \
-             up the chunks uploaded.",
-            image.id
-        ),
-    )
-}
-
-/// Back to `queued`. If that cannot be recorded now, the lease's end will do it.
-async fn give_back(glance: &Glance, image: &Image, upload: &str, fault: &Fault) {
-    tracing::info!(image.id = %image.id, %fault, "upload of image {} failed", image.id);
-    let aborted = glance.registry.upload_abort(image.id, upload.to_owned(), fault.message.to_string()).await;
-    if let Err(error) = aborted {
-        tracing::warn!(%error, image.id = %image.id, "image {} stays saving until its lease ends", image.id);
-    }
-}
-
-async fn finish(glance: &Glance, call: &Call, image: &Image, upload: &str, data: StoredData) -> Result<Reply, Fault> {
-    let location = data.location.clone();
-    let size = data.size;
-    let finished = glance.registry.upload_finish(image.id, upload.to_owned(), data, call.cx.request_id.clone()).await;
-    match finished {
-        Ok(Some(_)) => {
-            tracing::info!(image.id = %image.id, size, "image {} is active", image.id);
-            Ok(Reply::empty(204))
-        }
-        Ok(None) => {
-            remove(glance, &location).await;
-            Err(gone(image))
-        }
-        Err(error) => {
-            // it may have been stored all the same: only what the registry does not know of may be deleted
-            match glance.registry.image_show(image.id, Viewer::cloud()).await {
-                Ok(Some(now)) if now.location.as_ref() == Some(&location) => return Ok(Reply::empty(204)),
-                Ok(_) => {
-                    remove(glance, &location).await;
-                }
-                // unknown: when the lease ends the janitor learns which it was
-                Err(_) => return Err(fault::of_registry(error)),
-            }
-            let fault = fault::of_registry(error);
-            give_back(glance, image, upload, &fault).await;
-            Err(fault)
-        }
-    }
 }

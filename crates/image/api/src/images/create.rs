@@ -15,7 +15,10 @@ pub(crate) async fn create(glance: Glance, call: Call) -> Result<Reply, Fault> {
         other => fault::of_registry(other),
     })?;
     tracing::info!(image.id = %image.id, "image {} created", image.id);
-    Ok(Reply::json(201, &wire::image(&image)).location(&format!("{}/v2/images/{}", call.root_url, image.id)))
+    let stores: Vec<&str> = glance.stores.names().collect();
+    Ok(Reply::json(201, &wire::image(&image, &glance.stores))
+        .location(&format!("{}/v2/images/{}", call.root_url, image.id))
+        .header("openstack-image-store-ids", &stores.join(",")))
 }
 
 fn allow(glance: &Glance, call: &Call, image: &Image) -> Result<(), Fault> {

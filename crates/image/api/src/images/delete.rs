@@ -21,10 +21,8 @@ pub(crate) async fn delete_image(glance: &Glance, cx: &RequestContext, id: &str)
         other => fault::of_registry(other),
     })?;
     platform_faults::at("image.delete.recorded").await;
-    if let Some(location) = &deleted.location
-        && remove(glance, location).await
-    {
-        glance.registry.location_forget(image.id).await.map_err(fault::of_registry)?;
+    for location in &deleted {
+        remove(glance, image.id, location).await;
     }
     tracing::info!(image.id = %image.id, "image {} deleted", image.id);
     Ok(())

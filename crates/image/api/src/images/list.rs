@@ -19,8 +19,11 @@ pub(crate) async fn list(glance: Glance, call: Call) -> Result<Reply, Fault> {
     let limit = query.limit;
     let found = glance.registry.image_list(query, Viewer::of(&call.cx)).await.map_err(fault::of_registry)?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.id.to_string());
-    let images: Vec<Value> =
-        found.iter().filter(|i| glance.allows(&call.cx, policy::GET_IMAGE, i)).map(wire::image).collect();
+    let images: Vec<Value> = found
+        .iter()
+        .filter(|i| glance.allows(&call.cx, policy::GET_IMAGE, i))
+        .map(|i| wire::image(i, &glance.stores))
+        .collect();
     let mut pairs: Vec<(&str, &str)> =
         call.query.0.iter().filter(|(k, _)| k != "marker").map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let mut body = json!({"images": images, "first": link(PATH, &pairs), "schema": "/v2/schemas/images"});

@@ -6,5 +6,5 @@ use platform_http::{Call, Fault, Reply};
 
 pub(crate) async fn show(glance: Glance, call: Call) -> Result<Reply, Fault> {
     let image = glance.image(&call.cx, call.param("image_id")).await?;
-    Ok(Reply::json(200, &wire::image(&image)))
+    Ok(Reply::json(200, &wire::image(&image, &glance.stores)))
 }

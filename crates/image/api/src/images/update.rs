@@ -11,7 +11,7 @@ pub(crate) async fn update(glance: Glance, call: Call) -> Result<Reply, Fault> {
     let draft = Draft::of_content_type(content_type).unwrap_or(Draft::V10);
     let changes = parse_patch(draft, call.json()).map_err(fault::of)?;
     let image = update_image(&glance, &call.cx, call.param("image_id"), &changes).await?;
-    Ok(Reply::json(200, &wire::image(&image)))
+    Ok(Reply::json(200, &wire::image(&image, &glance.stores)))
 }
 
 pub(crate) async fn update_image(

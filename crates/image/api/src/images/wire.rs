@@ -1,10 +1,10 @@
 //! An image as JSON.
 
-use image_model::Image;
+use image_model::{Image, Stores};
 use serde_json::{Map, Value, json};
 
 /// Custom properties first, so that none can take the place of an attribute.
-pub(crate) fn image(image: &Image) -> Value {
+pub(crate) fn image(image: &Image, stores: &Stores) -> Value {
     let mut out: Map<String, Value> =
         image.properties.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect();
     let path = format!("/v2/images/{}", image.id);
@@ -33,6 +33,10 @@ pub(crate) fn image(image: &Image) -> Value {
         ("schema", json!("/v2/schemas/image")),
     ] {
         out.insert(key.to_owned(), value);
+    }
+    let names: Vec<&str> = image.locations.iter().map(|l| stores.name_of(l)).filter(|n| !n.is_empty()).collect();
+    if !names.is_empty() {
+        out.insert("stores".to_owned(), json!(names.join(",")));
     }
     Value::Object(out)
 }

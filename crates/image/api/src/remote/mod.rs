@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! compute ── bus ──▶ image-api.call   Show, List, Delete, Change, Ticket ─▶ LocalImages
-//!         ── HTTP ─▶ GET /image-transfer/TICKET                          ─▶ Backend
+//!         ── HTTP ─▶ GET /image-transfer/TICKET                          ─▶ Stores
 //! ```
 
 mod client;

@@ -49,8 +49,8 @@ async fn ticket(
     cx: &RequestContext,
     id: ImageId,
 ) -> Result<String, SourceError> {
-    let (location, size) = images.readable(cx, id).await?;
-    Ok(tickets.give(id, location, size))
+    let (locations, size) = images.readable(cx, id).await?;
+    Ok(tickets.give(id, locations, size))
 }
 
 /// What the listener must serve for tickets to lead anywhere.
@@ -77,7 +77,7 @@ async fn transfer(
         None => (StatusCode::OK, 0..given.size),
     };
     let length = bytes.end - bytes.start;
-    match glance.backend.open(&given.location, Some(bytes)).await {
+    match glance.stores.open(&given.locations, bytes).await {
         Ok(stream) => (status, [(header::CONTENT_LENGTH, length)], Body::from_stream(stream)).into_response(),
         Err(error) => {
             tracing::error!(image.id = %given.image, %error, "the data of image {} cannot be read", given.image);

@@ -3,14 +3,16 @@
 use async_trait::async_trait;
 use axum::body::Body;
 use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
+use bytes::Bytes;
 use http::{Method, Request};
 use image_api::{Glance, ImageApi, default_policy, service};
-use image_backends::FileBackend;
-use image_model::{Limits, Registry};
+use image_backends::{FileBackend, MemoryBackend};
+use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry, Stored, Stores, Writer, data_key};
 use image_registry::Store;
 use platform_db::Db;
 use platform_http::{AuthError, Authenticate, Service};
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +21,56 @@ pub(crate) struct Cloud {
     pub(crate) glance: Glance,
     pub(crate) registry: Store,
     pub(crate) backend: FileBackend,
+    /// The store `spare`.
+    pub(crate) spare: MemoryBackend,
     pub(crate) service: Arc<Service<Glance>>,
+}
+
+/// A web server that has one file.
+struct Web;
+
+pub(crate) const ON_THE_WEB: &str = "http://web.example/images/one.raw";
+pub(crate) const WEB_DATA: &[u8] = b"The quick brown fox jumps over the lazy dog";
+
+#[async_trait]
+impl Backend for Web {
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+    fn holds(&self, location: &str) -> bool {
+        location.starts_with("http://web.example/")
+    }
+    fn is_read_only(&self) -> bool {
+        true
+    }
+    async fn create(&self, _: &str, _: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
+        Err(BackendError::ReadOnly)
+    }
+    fn location(&self, key: &str) -> String {
+        format!("http://web.example/{key}")
+    }
+    async fn open(&self, location: &str, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        let size = self.size(location).await?;
+        let range = range.unwrap_or(0..size);
+        let part = Bytes::from_static(&WEB_DATA[range.start as usize..range.end as usize]);
+        Ok(Box::pin(futures_util::stream::iter([Ok(part)])))
+    }
+    async fn size(&self, location: &str) -> Result<u64, BackendError> {
+        if location == ON_THE_WEB {
+            Ok(WEB_DATA.len() as u64)
+        } else {
+            Err(BackendError::NotFound(location.to_owned()))
+        }
+    }
+    async fn list(&self) -> Result<Vec<Stored>, BackendError> {
+        Ok(Vec::new())
+    }
+    async fn delete(&self, _: &str) -> Result<(), BackendError> {
+        Ok(())
+    }
+    async fn sweep(&self) -> Result<usize, BackendError> {
+        Ok(0)
+    }
 }
 
 /// A token is `user@project+role,role`; `-` as the project is none.
@@ -77,15 +128,28 @@ impl Cloud {
     /// `asked` is the registry that the API talks to: the store itself, or something in between.
     pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
         let backend = FileBackend::open(dir.path().join("images"), 0).unwrap();
+        let spare = MemoryBackend::new(64 << 20);
+        let named = |name: &str, backend: Arc<dyn Backend>| image_model::Store {
+            name: name.to_owned(),
+            description: format!("the {name} one"),
+            weight: 0,
+            backend,
+        };
+        let stores = vec![
+            named("main", Arc::new(backend.clone())),
+            named("spare", Arc::new(spare.clone())),
+            named("web", Arc::new(Web)),
+        ];
         let glance = Glance::new(ImageApi {
             registry: asked,
-            backend: Arc::new(backend.clone()),
+            stores: Stores::new(stores, "main").unwrap(),
             enforcer: Arc::new(default_policy().unwrap()),
             limits,
+            do_secure_hash: true,
             clock: Arc::new(SystemClock),
         });
         let service = Arc::new(service(glance.clone(), Arc::new(Names), "http://localhost/identity".into()));
-        Self { dir, glance, registry, backend, service }
+        Self { dir, glance, registry, backend, spare, service }
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
@@ -156,6 +220,19 @@ impl Cloud {
     pub(crate) async fn status(&self, image: &str) -> String {
         let shown = self.get(ADMIN, image).await.expect(200).json();
         shown["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Data of the image in another store, as an import would put it there.
+    pub(crate) async fn copy_to_spare(&self, image: &str, data: &'static [u8]) {
+        let id = id_of(image);
+        let key = data_key(id, "copy");
+        let location = Location { store: "spare".into(), url: self.spare.location(&key) };
+        let url = location.url.clone();
+        self.registry.location_plan(id, location, Timestamp(i64::MAX)).await.unwrap();
+        let mut writer = self.spare.create(&key, None).await.unwrap();
+        writer.write(Bytes::from_static(data)).await.unwrap();
+        assert_eq!(writer.commit().await.unwrap(), url);
+        assert!(self.registry.location_add(id, url, "req-1".into()).await.unwrap().is_some());
     }
 
     /// Names of the stored files, partial ones too.

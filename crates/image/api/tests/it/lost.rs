@@ -1,10 +1,10 @@
 //! What processes that died leave, and who cleans up.
 
 use crate::cloud::{ALICE, Cloud, id_of};
-use base::{Clock, SystemClock, Timestamp};
+use base::{Clock, ImageId, SystemClock, Timestamp};
 use bytes::Bytes;
 use image_api::{tend, tend_alone};
-use image_model::{Backend, Registry};
+use image_model::{Backend, Location, Registry, data_key};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -16,6 +16,12 @@ async fn until(what: &str, cloud: &Cloud, mut holds: impl AsyncFnMut(&Cloud) -> 
     }
 }
 
+/// An upload of a process that is no more.
+async fn begin(cloud: &Cloud, id: ImageId, until: Timestamp) {
+    let location = Location { store: "main".into(), url: cloud.backend.location(&data_key(id, "dead")) };
+    cloud.registry.upload_begin(id, "dead".into(), location, until, "req-1".into()).await.unwrap();
+}
+
 /// An upload whose process was killed: before its data had its name, and after.
 #[tokio::test]
 async fn a_lost_upload_is_queued_again_and_its_bytes_are_gone() {
@@ -23,7 +29,7 @@ async fn a_lost_upload_is_queued_again_and_its_bytes_are_gone() {
     for stored in [false, true] {
         let image = cloud.bare(ALICE).await;
         let id = id_of(&image);
-        cloud.registry.upload_begin(id, "dead".into(), Timestamp(1), "req-1".into()).await.unwrap();
+        begin(&cloud, id, Timestamp(1)).await;
         if stored {
             let mut writer = cloud.backend.create(&format!("{id}.dead"), None).await.unwrap();
             writer.write(Bytes::from_static(b"data")).await.unwrap();
@@ -49,7 +55,7 @@ async fn the_only_api_gives_up_at_once_what_went_on_before_it() {
     let cloud = Cloud::start().await;
     let image = cloud.bare(ALICE).await;
     let leased_until = SystemClock.now().plus(Duration::from_secs(55));
-    cloud.registry.upload_begin(id_of(&image), "dead".into(), leased_until, "req-1".into()).await.unwrap();
+    begin(&cloud, id_of(&image), leased_until).await;
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(tend_alone(cloud.glance.clone(), stopped));
     until("queued", &cloud, async |c| c.status(&image).await == "queued").await;
@@ -68,5 +74,5 @@ async fn data_of_a_deleted_image_goes_too() {
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(tend(cloud.glance.clone(), stopped));
     until("no files", &cloud, async |c| c.files().is_empty()).await;
-    until("forgotten", &cloud, async |c| c.registry.deleted_with_data().await.unwrap().is_empty()).await;
+    until("forgotten", &cloud, async |c| c.registry.leftovers().await.unwrap().is_empty()).await;
 }

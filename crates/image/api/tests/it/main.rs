@@ -10,4 +10,5 @@ mod metadefs;
 mod patching;
 mod records;
 mod sharing;
+mod stores;
 mod vanishing;

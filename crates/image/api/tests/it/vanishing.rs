@@ -90,8 +90,8 @@ async fn an_image_deleted_during_its_upload_is_gone_for_the_uploader() {
     assert!(answer.starts_with("HTTP/1.1 410"), "{answer}");
     assert!(answer.contains("may have been deleted during the upload"), "{answer}");
     assert!(cloud.files().is_empty());
-    let left = cloud.registry.deleted_with_data().await.unwrap();
-    assert!(left.iter().all(|d| d.id != id_of(&image)));
+    let left = cloud.registry.leftovers().await.unwrap();
+    assert!(left.iter().all(|l| l.image != id_of(&image)));
 }
 
 #[tokio::test]

@@ -3,15 +3,21 @@
 //! A file is written as `.partial-KEY` and renamed to `KEY` when it is complete and on disk: what has its final name is
 //! whole. The writer holds a lock on its partial file, which the kernel drops with the process: a partial file that
 //! nobody has locked is rubbish, on any host, and [`sweep`] removes it.
+//!
+//! A folder that is a mount ([`FileBackend::on_mount`]) is never touched while nothing is mounted there.
 
 mod list;
+mod mount;
 mod read;
 mod sweep;
 mod write;
 
 use async_trait::async_trait;
 use image_model::{Backend, BackendError, ByteStream, Stored, Writer};
+use mount::Mount;
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
+use serde_json::{Map, Value};
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -19,6 +25,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use mount::MountSettings;
 
 const SCHEME: &str = "file";
 const PARTIAL: &str = ".partial-";
@@ -34,6 +43,8 @@ pub struct FileBackend(Arc<Folder>);
 struct Folder {
     path: PathBuf,
     reserve: AtomicU64,
+    /// `None`: it is always there.
+    mount: Option<Mount>,
 }
 
 impl FileBackend {
@@ -45,7 +56,7 @@ impl FileBackend {
             .mode(0o750)
             .create(path)
             .and_then(|()| path.canonicalize())
-            .map(|path| Self(Arc::new(Folder { path, reserve: AtomicU64::new(reserve) })))
+            .map(|path| Self(Arc::new(Folder { path, reserve: AtomicU64::new(reserve), mount: None })))
             .map_err(|e| failed("open the image folder", path, e))
             .and_then(|backend| {
                 let swept = sweep::sweep(&backend.0)?;
@@ -56,6 +67,39 @@ impl FileBackend {
             })
     }
 
+    /// A folder that is a mount of its own, or will be: nothing of it is touched yet. `path` is its full name.
+    pub fn on_mount(path: impl Into<PathBuf>, reserve: u64, settings: MountSettings) -> Self {
+        let mount = Some(Mount::new(settings));
+        Self(Arc::new(Folder { path: path.into(), reserve: AtomicU64::new(reserve), mount }))
+    }
+
+    /// Runs blocking work on a thread for it. On a mount it is waited for only so long.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Folder>) -> Result<T, BackendError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let (folder, thread) = (self.0.clone(), self.thread()?);
+        let task = tokio::task::spawn_blocking(move || {
+            let _thread = thread;
+            folder.mounted()?;
+            work(&folder)
+        });
+        let ended = match &self.0.mount {
+            None => task.await,
+            Some(mount) => match tokio::time::timeout(mount.patience(), task).await {
+                Ok(ended) => ended,
+                Err(_) => return Err(mount::too_slow(&self.0.path)),
+            },
+        };
+        ended.unwrap_or_else(|e| {
+            Err(BackendError::Io { operation: "disk work was cut off".into(), source: io::Error::other(e) })
+        })
+    }
+
+    fn thread(&self) -> Result<Option<OwnedSemaphorePermit>, BackendError> {
+        self.0.mount.as_ref().map(Mount::thread).transpose()
+    }
+
     /// Changes how much uploads leave free, for running ones too.
     pub fn set_reserve(&self, bytes: u64) {
         self.0.reserve.store(bytes, Ordering::Relaxed);
@@ -63,9 +107,12 @@ impl FileBackend {
 }
 
 impl Folder {
+    /// Which mount is there, of a folder that is one; an error if none is.
+    fn mounted(&self) -> Result<Option<mount::MountId>, BackendError> {
+        self.mount.as_ref().map(|mount| mount.current(&self.path)).transpose()
+    }
     fn file(&self, key: &str) -> Result<PathBuf, BackendError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-        if key.is_empty() || key.starts_with('.') || !key.chars().all(plain) {
+        if !crate::is_plain(key) {
             return Err(BackendError::BadLocation(key.to_owned()));
         }
         Ok(self.path.join(key))
@@ -96,30 +143,41 @@ fn failed(what: &str, path: &Path, source: io::Error) -> BackendError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             BackendError::Denied("Permission to write image storage media denied.".into())
         }
+        _ if is_away(&source) => BackendError::Unavailable(format!("{what} {}: {source}", path.display())),
         _ => BackendError::Io { operation: format!("{what} {}", path.display()), source },
     }
 }
 
-/// Runs blocking work on a thread for it.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BackendError> + Send + 'static,
-) -> Result<T, BackendError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => Err(BackendError::Io { operation: "disk work was cut off".into(), source: io::Error::other(e) }),
-    }
+/// The server behind a mount has forgotten us, or is gone: what was mounted anew answers again.
+fn is_away(error: &io::Error) -> bool {
+    const AWAY: [Errno; 6] =
+        [Errno::ESTALE, Errno::ENOTCONN, Errno::ETIMEDOUT, Errno::EHOSTDOWN, Errno::EHOSTUNREACH, Errno::EREMOTEIO];
+    error.raw_os_error().is_some_and(|code| AWAY.contains(&Errno::from_raw(code)))
 }
 
 #[async_trait]
 impl Backend for FileBackend {
-    fn scheme(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         SCHEME
     }
 
+    fn holds(&self, location: &str) -> bool {
+        self.0.at(location).is_ok()
+    }
+
+    fn properties(&self) -> Map<String, Value> {
+        let dir = self.0.path.display().to_string();
+        Map::from_iter([
+            ("data_dir".to_owned(), dir.into()),
+            ("chunk_size".to_owned(), read::CHUNK.into()),
+            ("thin_provisioning".to_owned(), false.into()),
+        ])
+    }
+
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
-        let (folder, key) = (self.0.clone(), key.to_owned());
-        let partial = blocking(move || write::Partial::create(folder, &key, expected)).await?;
-        Ok(Box::new(write::FileWriter::start(partial)))
+        let (key, thread) = (key.to_owned(), self.thread()?);
+        let partial = self.blocking(move |folder| write::Partial::create(folder, &key, expected)).await?;
+        Ok(Box::new(write::FileWriter::start(partial, thread)))
     }
 
     fn location(&self, key: &str) -> String {
@@ -127,15 +185,15 @@ impl Backend for FileBackend {
     }
 
     async fn open(&self, location: &str, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
-        let (folder, location) = (self.0.clone(), location.to_owned());
-        let reader = blocking(move || read::Reader::open(&folder, &location, range)).await?;
-        Ok(reader.into_stream())
+        let (location, thread) = (location.to_owned(), self.thread()?);
+        let reader = self.blocking(move |folder| read::Reader::open(folder, &location, range)).await?;
+        Ok(reader.into_stream(thread))
     }
 
     async fn size(&self, location: &str) -> Result<u64, BackendError> {
         let path = self.0.at(location)?;
         let location = location.to_owned();
-        blocking(move || match fs::metadata(&path) {
+        self.blocking(move |_| match fs::metadata(&path) {
             Ok(found) => Ok(found.len()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BackendError::NotFound(location)),
             Err(e) => Err(failed("look at", &path, e)),
@@ -144,13 +202,12 @@ impl Backend for FileBackend {
     }
 
     async fn list(&self) -> Result<Vec<Stored>, BackendError> {
-        let folder = self.0.clone();
-        blocking(move || list::list(&folder)).await
+        self.blocking(|folder| list::list(folder)).await
     }
 
     async fn delete(&self, location: &str) -> Result<(), BackendError> {
         let path = self.0.at(location)?;
-        blocking(move || match fs::remove_file(&path) {
+        self.blocking(move |_| match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("delete", &path, e)),
             _ => Ok(()),
         })
@@ -158,7 +215,26 @@ impl Backend for FileBackend {
     }
 
     async fn sweep(&self) -> Result<usize, BackendError> {
-        let folder = self.0.clone();
-        blocking(move || sweep::sweep(&folder)).await
+        self.blocking(|folder| sweep::sweep(folder)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_errors_of_a_disk_mean() {
+        let of = |errno: Errno| failed("write", Path::new("/x"), io::Error::from_raw_os_error(errno as i32));
+        for errno in [Errno::ESTALE, Errno::ENOTCONN, Errno::ETIMEDOUT] {
+            assert!(matches!(of(errno), BackendError::Unavailable(why) if why.starts_with("write /x: ")), "{errno}");
+        }
+        for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EFBIG] {
+            assert!(matches!(of(errno), BackendError::Full(_)), "{errno}");
+        }
+        for errno in [Errno::EROFS, Errno::EACCES, Errno::EPERM] {
+            assert!(matches!(of(errno), BackendError::Denied(_)), "{errno}");
+        }
+        assert!(matches!(of(Errno::EIO), BackendError::Io { .. }));
     }
 }

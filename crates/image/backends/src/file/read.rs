@@ -1,5 +1,6 @@
 //! Reading ahead of whoever takes the bytes, but only by a few chunks.
 
+use super::mount::too_slow;
 use super::{Folder, failed};
 use bytes::Bytes;
 use futures_util::stream;
@@ -8,9 +9,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-const CHUNK: u64 = 512 << 10;
+pub(super) const CHUNK: u64 = 512 << 10;
 const AHEAD: usize = 4;
 
 pub(super) struct Reader {
@@ -18,6 +20,8 @@ pub(super) struct Reader {
     file: File,
     /// Bytes still to be read. Fewer in the file is an error, not an end.
     left: u64,
+    /// How long a chunk may take. `None`: as long as it wants.
+    patience: Option<Duration>,
 }
 
 impl Reader {
@@ -31,7 +35,10 @@ impl Reader {
             Ok((file, range.end.saturating_sub(range.start)))
         };
         match open() {
-            Ok((file, left)) => Ok(Self { path, file, left }),
+            Ok((file, left)) => {
+                let patience = folder.mount.as_ref().map(|m| m.patience());
+                Ok(Self { path, file, left, patience })
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BackendError::NotFound(location.to_owned())),
             Err(e) => Err(failed("open", &path, e)),
         }
@@ -56,19 +63,32 @@ impl Reader {
         Some(Err(result))
     }
 
-    pub(super) fn into_stream(mut self) -> ByteStream {
+    /// `thread`: its place among those of the mount.
+    pub(super) fn into_stream(mut self, thread: Option<OwnedSemaphorePermit>) -> ByteStream {
         let (send, receive) = mpsc::channel(AHEAD);
+        let (patience, path) = (self.patience, self.path.clone());
         // ends by itself when the receiver is dropped
         tokio::task::spawn_blocking(move || {
+            let _thread = thread;
             while let Some(chunk) = self.next() {
                 if send.blocking_send(chunk).is_err() {
                     return;
                 }
             }
         });
-        Box::pin(stream::unfold(receive, |mut receive| async move {
-            let chunk = receive.recv().await?;
-            Some((chunk, receive))
+        Box::pin(stream::unfold(Some(receive), move |receive| {
+            let path = path.clone();
+            async move {
+                let mut receive = receive?;
+                let chunk = match patience {
+                    None => receive.recv().await?,
+                    Some(patience) => match tokio::time::timeout(patience, receive.recv()).await {
+                        Ok(chunk) => chunk?,
+                        Err(_) => return Some((Err(too_slow(&path)), None)),
+                    },
+                };
+                Some((chunk, Some(receive)))
+            }
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! Writing one image: chunks come through a bounded channel to a thread that does nothing but write. It has the kernel
 //! send what is written to the disk while more comes, so that the final sync has little left to do.
 
+use super::mount::{MountId, TO_COMPLETE, too_slow};
 use super::{Folder, PARTIAL, failed, sweep};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,9 +10,10 @@ use nix::fcntl::{Flock, PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Chunks on their way to the writing thread. With hyper's chunks of at most 400 KiB this is a few MiB.
 const QUEUE: usize = 16;
@@ -26,15 +28,31 @@ pub(super) struct Partial {
     path: PathBuf,
     target: PathBuf,
     file: Option<Flock<File>>,
+    /// Where the folder is a mount: the one that the file is on.
+    on: Option<MountId>,
 }
 
 impl Partial {
-    pub(super) fn create(folder: Arc<Folder>, key: &str, expected: Option<u64>) -> Result<Self, BackendError> {
+    pub(super) fn create(folder: &Arc<Folder>, key: &str, expected: Option<u64>) -> Result<Self, BackendError> {
+        let on = folder.mounted()?;
         folder.check_space(expected.unwrap_or(0))?;
         let target = folder.file(key)?;
         let path = folder.path.join(format!("{PARTIAL}{key}"));
-        let file = sweep::create_locked(&folder, &path)?;
-        Ok(Self { folder, path, target, file: Some(file) })
+        let file = Some(sweep::create_locked(folder, &path)?);
+        let partial = Self { folder: folder.clone(), path, target, file, on };
+        // lost in this very moment, it was made in the folder beneath: dropped, it is gone
+        partial.same_mount()?;
+        Ok(partial)
+    }
+
+    fn same_mount(&self) -> Result<(), BackendError> {
+        let path = self.folder.path.display();
+        if self.folder.mounted()? == self.on {
+            return Ok(());
+        }
+        Err(BackendError::Unavailable(format!(
+            "what was mounted at {path} when the upload began is not there any more"
+        )))
     }
 
     fn file(&self) -> io::Result<&File> {
@@ -77,6 +95,7 @@ impl Partial {
 
     /// The bytes, then the name, then the folder: on disk in this order.
     fn finish(mut self) -> Result<(), BackendError> {
+        self.same_mount()?;
         let sync = || -> io::Result<()> {
             self.file()?.sync_all()?;
             fs::rename(&self.path, &self.target)?;
@@ -111,29 +130,46 @@ enum Order {
 
 pub(super) struct FileWriter {
     location: String,
+    /// How long a chunk may wait to be taken. `None`: as long as it must.
+    patience: Option<Duration>,
     orders: mpsc::Sender<Order>,
     /// How it ended. `None` once that is known.
     outcome: Option<oneshot::Receiver<Result<(), BackendError>>>,
 }
 
 impl FileWriter {
-    pub(super) fn start(partial: Partial) -> Self {
+    /// `thread`: its place among those of the mount.
+    pub(super) fn start(partial: Partial, thread: Option<OwnedSemaphorePermit>) -> Self {
+        let patience = partial.folder.mount.as_ref().map(|m| m.patience());
         let location = format!("file://{}", partial.target.display());
         let (orders, incoming) = mpsc::channel(QUEUE);
         let (tell, outcome) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
+            let _thread = thread;
             let result = run(partial, incoming);
             if let Err(Err(error)) = tell.send(result) {
                 tracing::debug!(%error, "an abandoned image could not be written");
             }
         });
-        Self { location, orders, outcome: Some(outcome) }
+        Self { location, patience, orders, outcome: Some(outcome) }
+    }
+
+    /// The thread is told; an error if that takes too long.
+    async fn order(&self, order: Order) -> Result<Result<(), mpsc::error::SendError<Order>>, BackendError> {
+        self.in_time(self.orders.send(order), 1).await
+    }
+
+    /// What takes more than so many times the patience fails.
+    async fn in_time<T>(&self, what: impl Future<Output = T>, times: u32) -> Result<T, BackendError> {
+        let Some(patience) = self.patience else { return Ok(what.await) };
+        let path = Path::new(self.location.trim_start_matches("file://"));
+        tokio::time::timeout(patience * times, what).await.map_err(|_| too_slow(path.parent().unwrap_or(path)))
     }
 
     /// Waits for the writing thread to end.
     async fn ended(&mut self) -> Result<(), BackendError> {
         let told = match self.outcome.take() {
-            Some(outcome) => outcome.await.ok(),
+            Some(outcome) => self.in_time(outcome, TO_COMPLETE).await?.ok(),
             None => None,
         };
         told.unwrap_or_else(|| {
@@ -146,7 +182,7 @@ impl FileWriter {
 #[async_trait]
 impl Writer for FileWriter {
     async fn write(&mut self, chunk: Bytes) -> Result<(), BackendError> {
-        match self.orders.send(Order::Write(chunk)).await {
+        match self.order(Order::Write(chunk)).await? {
             Ok(()) => Ok(()),
             Err(_) => self.ended().await,
         }
@@ -154,15 +190,18 @@ impl Writer for FileWriter {
 
     async fn commit(mut self: Box<Self>) -> Result<String, BackendError> {
         // a thread that takes no orders any more has failed, and says why
-        let _failed = self.orders.send(Order::Commit).await;
+        let _failed = self.order(Order::Commit).await?;
         self.ended().await.map(|()| self.location)
     }
 
     async fn abort(self: Box<Self>) {
-        let Self { orders, outcome, .. } = *self;
+        let Self { orders, outcome, patience, .. } = *self;
         drop(orders);
-        if let Some(outcome) = outcome {
-            let _whatever_it_was = outcome.await;
+        match (outcome, patience) {
+            (None, _) => {}
+            (Some(outcome), None) => drop(outcome.await),
+            // a thread that hangs removes the file when it hangs no more
+            (Some(outcome), Some(patience)) => drop(tokio::time::timeout(patience, outcome).await),
         }
     }
 }

@@ -1,4 +1,9 @@
-//! One suite for all backends, and what only files have.
+//! One suite for all backends, against real servers where there are such, and what only some have.
 
 mod file;
+mod http;
+mod mount;
+mod s3;
+mod servers;
 mod suite;
+mod swift;

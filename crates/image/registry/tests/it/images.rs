@@ -1,6 +1,6 @@
-use crate::{bare, created, project, request, shown, store, stored, wanted};
+use crate::{at, bare, created, project, request, shown, store, stored, wanted};
 use base::{ImageId, Timestamp};
-use image_model::{Registry, RegistryError, Status, Viewer, Visibility};
+use image_model::{Leftover, Registry, RegistryError, Status, Viewer, Visibility};
 use platform_db::testing::on_each_engine;
 use serde_json::json;
 
@@ -69,8 +69,8 @@ async fn moves_happen_from_the_right_state_only() {
         let image = created(&store, "p1", bare(), 0).await;
         let deactivate = || store.image_move(image.id, Status::Active, Status::Deactivated, request());
         assert_eq!(deactivate().await, Err(RegistryError::WrongStatus(Status::Queued)));
-        store.upload_begin(image.id, "u1".into(), Timestamp(i64::MAX), request()).await.unwrap();
-        store.upload_finish(image.id, "u1".into(), stored("file:///x"), request()).await.unwrap().unwrap();
+        store.upload_begin(image.id, "u1".into(), at("file:///u1"), Timestamp(i64::MAX), request()).await.unwrap();
+        store.upload_finish(image.id, "u1".into(), stored("file:///u1"), request()).await.unwrap().unwrap();
         assert_eq!(deactivate().await.unwrap().status, Status::Deactivated);
         assert_eq!(deactivate().await, Err(RegistryError::WrongStatus(Status::Deactivated)));
         let unheard_of = store.image_move(image.id, Status::Deactivated, Status::Saving, request()).await;
@@ -84,24 +84,25 @@ async fn a_deleted_image_is_gone_but_its_id_and_its_data_are_not_forgotten() {
     on_each_engine(|db| async move {
         let store = store(db.clone());
         let image = created(&store, "p1", bare(), 0).await;
-        store.upload_begin(image.id, "u1".into(), Timestamp(i64::MAX), request()).await.unwrap();
-        store.upload_finish(image.id, "u1".into(), stored("file:///x"), request()).await.unwrap().unwrap();
+        store.upload_begin(image.id, "u1".into(), at("file:///u1"), Timestamp(i64::MAX), request()).await.unwrap();
+        store.upload_finish(image.id, "u1".into(), stored("file:///u1"), request()).await.unwrap().unwrap();
         assert_eq!(store.storage_used("p1".into()).await.unwrap(), 10);
         store.member_add(image.id, "p2".into(), None).await.unwrap();
         // of an image that is not deleted, nothing is forgotten
-        store.location_forget(image.id).await.unwrap();
+        store.location_forget(image.id, "file:///u1".into()).await.unwrap();
 
         let deleted = store.image_delete(image.id, request()).await.unwrap();
-        assert_eq!(deleted.location.as_deref(), Some("file:///x"));
+        assert_eq!(deleted, [at("file:///u1")]);
         assert_eq!(store.image_show(image.id, Viewer::cloud()).await.unwrap(), None);
         assert_eq!(store.image_delete(image.id, request()).await, Err(RegistryError::NotFound(image.id)));
         assert_eq!(store.image_create(image.clone(), request()).await, Err(RegistryError::Duplicate));
         assert_eq!(store.storage_used("p1".into()).await.unwrap(), 0);
         assert!(store.member_list(image.id).await.unwrap().is_empty());
 
-        assert_eq!(store.deleted_with_data().await.unwrap(), [deleted]);
-        store.location_forget(image.id).await.unwrap();
-        assert!(store.deleted_with_data().await.unwrap().is_empty());
+        let leftover = Leftover { image: image.id, location: at("file:///u1") };
+        assert_eq!(store.leftovers().await.unwrap(), [leftover]);
+        store.location_forget(image.id, "file:///u1".into()).await.unwrap();
+        assert!(store.leftovers().await.unwrap().is_empty());
 
         let history: Vec<(String,)> =
             db.fetch_all("SELECT what FROM events ORDER BY at, what", platform_db::args![]).await.unwrap();

@@ -1,6 +1,7 @@
 //! The registry on both engines.
 
 mod images;
+mod leftovers;
 mod listing;
 mod members;
 mod metadefs;
@@ -8,7 +9,7 @@ mod over_the_bus;
 mod uploads;
 
 use base::{Clock, ProjectId, RequestId, Timestamp};
-use image_model::{Image, Limits, Registry, StoredData, Viewer, new_image};
+use image_model::{Image, Limits, Location, Registry, StoredData, Viewer, new_image};
 use image_registry::Store;
 use platform_db::Db;
 use serde_json::{Value, json};
@@ -56,13 +57,17 @@ fn bare() -> Value {
     json!({"disk_format": "raw", "container_format": "bare"})
 }
 
-fn stored(location: &str) -> StoredData {
+fn at(url: &str) -> Location {
+    Location { store: "main".into(), url: url.into() }
+}
+
+fn stored(url: &str) -> StoredData {
     StoredData {
-        location: location.into(),
+        location: at(url),
         size: 10,
         virtual_size: Some(20),
-        checksum: "c".repeat(32),
-        os_hash_algo: "sha512".into(),
-        os_hash_value: "d".repeat(128),
+        checksum: Some("c".repeat(32)),
+        os_hash_algo: Some("sha512".into()),
+        os_hash_value: Some("d".repeat(128)),
     }
 }

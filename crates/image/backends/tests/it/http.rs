@@ -1,0 +1,121 @@
+//! Against nginx.
+
+use crate::servers::{Server, free_port};
+use crate::suite::{pattern, read};
+use image_backends::HttpBackend;
+use image_backends::http::check_prefix;
+use image_model::{Backend, BackendError};
+use std::process::Command;
+
+struct Nginx {
+    server: Server,
+    _dir: tempfile::TempDir,
+}
+
+const CONF: &str = "daemon off; pid PID; error_log stderr; worker_processes 1;
+events { worker_connections 64; }
+http {
+  access_log off;
+  client_body_temp_path DIR/tmp; proxy_temp_path DIR/tmp; fastcgi_temp_path DIR/tmp; uwsgi_temp_path DIR/tmp;
+  scgi_temp_path DIR/tmp;
+  server {
+    listen 127.0.0.1:PORT;
+    root DIR/www;
+    location /pub/moved { return 302 /private/secret; }
+    location /pub/whole/ { max_ranges 0; alias DIR/www/pub/; }
+    location /pub/denied { return 403; }
+    location /pub/broken { return 500; }
+  }
+}";
+
+/// `None`, and a line that says so: nginx is not there.
+fn nginx(image: &[u8]) -> Option<Nginx> {
+    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|p| std::path::Path::new(p).exists());
+    let Some(program) = program else {
+        eprintln!("skipped: nginx is not installed");
+        return None;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    for (path, bytes) in [("pub/image", image), ("private/secret", b"secret")] {
+        let path = folder.join("www").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    // its workers are another user's
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder, open).unwrap();
+    std::fs::create_dir(folder.join("tmp")).unwrap();
+    let port = free_port();
+    let conf = CONF
+        .replace("PID", &folder.join("pid").display().to_string())
+        .replace("DIR", &folder.display().to_string())
+        .replace("PORT", &port.to_string());
+    std::fs::write(folder.join("conf"), conf).unwrap();
+    let server = Server::start(Command::new(program).arg("-p").arg(folder).arg("-c").arg(folder.join("conf")), port);
+    Some(Nginx { server, _dir: dir })
+}
+
+fn backend(port: u16) -> HttpBackend {
+    let below = check_prefix(&format!("http://127.0.0.1:{port}/pub/")).unwrap();
+    let http = platform_http::client().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    HttpBackend::new(vec![below], http)
+}
+
+#[tokio::test]
+async fn what_is_there_is_read() {
+    let image = pattern(3_000_000);
+    let Some(nginx) = nginx(&image) else { return };
+    let http = backend(nginx.server.port);
+    // the second one knows no ranges
+    for path in ["image", "whole/image"] {
+        let location = http.location(path);
+        assert_eq!(http.size(&location).await.unwrap(), 3_000_000);
+        assert!(read(&http, &location, None).await.unwrap() == image);
+        for range in [0..1, 0..3_000_000, 1_000_000..2_000_001, 2_999_999..3_000_000, 7..7] {
+            let part = read(&http, &location, Some(range.clone())).await.unwrap();
+            assert!(part == image[range.start as usize..range.end as usize], "{path} {range:?}");
+        }
+        assert!(read(&http, &location, Some(2_999_999..3_000_001)).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_deleted_or_listed() {
+    let Some(nginx) = nginx(b"image") else { return };
+    let http = backend(nginx.server.port);
+    assert!(http.is_read_only());
+    assert!(matches!(http.create("x", None).await, Err(BackendError::ReadOnly)));
+    let location = http.location("image");
+    http.delete(&location).await.unwrap();
+    assert_eq!(read(&http, &location, None).await.unwrap(), b"image");
+    assert!(http.list().await.unwrap().is_empty());
+    assert_eq!(http.sweep().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_leads_elsewhere_is_not_followed() {
+    let Some(nginx) = nginx(b"image") else { return };
+    let http = backend(nginx.server.port);
+    let port = nginx.server.port;
+    for bad in ["private/secret", "pub/../private/secret", "pub/%2e%2e/private/secret", "pub/..%2fprivate/secret"] {
+        let location = format!("http://127.0.0.1:{port}/{bad}");
+        assert!(matches!(http.open(&location, None).await, Err(BackendError::BadLocation(_))), "{bad}");
+    }
+    let moved = http.location("moved");
+    for error in [read(&http, &moved, None).await.unwrap_err(), http.size(&moved).await.unwrap_err()] {
+        assert!(matches!(error, BackendError::Io { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_refuses() {
+    let Some(nginx) = nginx(b"image") else { return };
+    let http = backend(nginx.server.port);
+    let refused = async |path: &str| http.open(&http.location(path), None).await.err().unwrap();
+    assert!(matches!(refused("none").await, BackendError::NotFound(_)));
+    assert!(matches!(refused("denied").await, BackendError::Denied(_)));
+    assert!(matches!(refused("broken").await, BackendError::Unavailable(_)));
+    let away = backend(free_port());
+    assert!(matches!(away.size(&away.location("x")).await, Err(BackendError::Unavailable(_))));
+}
