@@ -5,6 +5,7 @@ mod backup;
 mod doctor;
 mod full_disk;
 mod guests;
+mod images;
 mod lifecycle;
 mod operator;
 mod postgres;

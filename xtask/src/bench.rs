@@ -5,6 +5,7 @@ mod api;
 mod boot;
 mod bus;
 mod cloud;
+mod convert;
 mod create;
 mod load;
 mod site;
@@ -18,7 +19,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, api, upload, boot, site, bus; none: all of them
+    /// start, create, api, upload, boot, site, bus, convert; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -43,6 +44,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("boot", boot::run),
     ("site", site::run),
     ("bus", bus::run),
+    ("convert", convert::run),
 ];
 
 pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {

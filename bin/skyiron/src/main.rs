@@ -38,6 +38,9 @@ enum Command {
     /// The tiny guest image.
     #[command(subcommand)]
     Guest(commands::guest::Command),
+    /// Disk images: what they are, and making others of them.
+    #[command(subcommand)]
+    Image(commands::image::Command),
     /// The configuration file.
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Backup(o) => commands::backup::run(&o),
         Command::Restore(o) => commands::restore::run(&o),
         Command::Guest(c) => commands::guest::run(c),
+        Command::Image(c) => return commands::image::run(&c),
         Command::Config(c) => commands::config::run(&c),
         Command::Db(c) => commands::db::run(c),
         Command::Upgrade(c) => commands::upgrade::run(&c),

@@ -22,6 +22,12 @@ const BOUNDARIES: &[Boundary] = &[
         why: "pure crates decide and never wait: no runtime, no HTTP, no SQL, so their tests take microseconds",
     },
     Boundary {
+        crates: &["image-convert"],
+        except: &[],
+        never: &["tokio", "tokio-util", "axum", "hyper", "reqwest", "sqlx", "platform-*", "base"],
+        why: "conversion reads hostile files: the fewer things stand around it, the less one can do with a mistake in it",
+    },
+    Boundary {
         crates: &["compute-agent", "compute-driver-*"],
         except: &[],
         never: &["*-store", "*-registry", "platform-db", "platform-engine", "identity", "placement", "sqlx"],

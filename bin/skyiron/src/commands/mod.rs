@@ -6,6 +6,7 @@ pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod guest;
+pub(crate) mod image;
 pub(crate) mod openrc;
 pub(crate) mod restore;
 pub(crate) mod serve;

@@ -75,8 +75,13 @@ impl Finding {
 /// Watches a stream for one format.
 pub(crate) trait Format: Send {
     fn detects(&self) -> Detected;
-    /// The next bytes; the first of them is byte number `at` of the stream. Called without gaps.
+    /// The next bytes; the first of them is byte number `at` of the stream. Called without gaps but those of
+    /// [`crate::Inspector::examine`].
     fn feed(&mut self, at: u64, chunk: &[u8]);
+    /// Of a file that is read at any place: what must still be fed, beyond its beginning and its end.
+    fn wants(&self) -> Option<(u64, usize)> {
+        None
+    }
     /// The stream has ended after `size` bytes. `None`: not this format.
     fn conclude(&self, size: u64) -> Option<Finding>;
 }

@@ -27,3 +27,4 @@ mod window;
 pub use format::Detected;
 pub use inspector::Inspector;
 pub use judge::Verdict;
+pub use vmdk::fault_in_vmdk_descriptor;

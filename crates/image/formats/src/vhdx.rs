@@ -93,6 +93,10 @@ impl Format for Vhdx {
             window.feed(at, chunk);
         }
     }
+    fn wants(&self) -> Option<(u64, usize)> {
+        let windows = [self.metadata.as_ref().map(|(_, w)| w), self.disk_size.as_ref()];
+        windows.into_iter().flatten().find_map(Window::missing)
+    }
     fn conclude(&self, _size: u64) -> Option<Finding> {
         if self.ident.bytes() != b"vhdxfile" {
             return None;

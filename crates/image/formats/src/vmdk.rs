@@ -15,6 +15,12 @@ const AT_END: u64 = u64::MAX;
 const FOOTER_LEN: usize = 3 * 512;
 const FOOTER_MARKER: u32 = 3;
 const ALLOWED_TYPES: [&str; 2] = ["monolithicsparse", "streamoptimized"];
+/// In lower case.
+const CREATE_TYPE: &str = "createtype=\"";
+/// A longer value counts as none.
+const CREATE_TYPE_MAX: usize = 63;
+/// Sparse extents of ESX: never with a descriptor of their own.
+const ESX_MAGIC: &[u8] = b"COWD";
 const EXTENT_ACCESS: [&str; 3] = ["rw", "rdonly", "noaccess"];
 
 /// What QEMU takes from the header, and again from the footer.
@@ -66,6 +72,10 @@ impl Format for Vmdk {
             let len = header.descriptor_size.saturating_mul(SECTOR).min(DESCRIPTOR_MAX);
             self.descriptor = usize::try_from(len).ok().map(|len| Window::new(DESCRIPTOR_OFFSET, len));
         }
+        let head = self.head.bytes();
+        if self.descriptor.is_none() && self.head.is_complete() && !head.starts_with(MAGIC) && may_be_text(head) {
+            self.descriptor = Some(Window::new(DESCRIPTOR_OFFSET, DESCRIPTOR_MAX as usize));
+        }
         if let Some(window) = &mut self.descriptor {
             window.feed(at, chunk);
             self.tail.feed(chunk);
@@ -74,7 +84,9 @@ impl Format for Vmdk {
     fn conclude(&self, _size: u64) -> Option<Finding> {
         if !self.head.bytes().starts_with(MAGIC) {
             // A descriptor alone: its extents are other files, so there is nothing in it to accept.
-            return is_bare_descriptor(self.head.bytes())
+            let more = self.descriptor.as_ref().map_or(&[][..], Window::bytes);
+            let text = [self.head.bytes(), more].concat();
+            return (self.head.bytes().starts_with(ESX_MAGIC) || is_bare_descriptor(self.head.bytes(), &text))
                 .then(|| Finding::safe(None).with("descriptor", Some("The disk's data is in other files".into())));
         }
         let Some(header) = Header::parse(self.head.bytes()) else {
@@ -92,10 +104,22 @@ impl Format for Vmdk {
     }
 }
 
-fn is_bare_descriptor(head: &[u8]) -> bool {
-    let text = head.trim_ascii_end();
-    let Ok(text) = std::str::from_utf8(text) else { return false };
-    text.is_ascii() && (text.contains("createType=\"") || text.trim_start().starts_with("# Disk DescriptorFile"))
+fn may_be_text(head: &[u8]) -> bool {
+    head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+}
+
+/// A descriptor alone, as QEMU or Glance would take it for one. `text`: what there is of it, up to 1 MiB.
+fn is_bare_descriptor(head: &[u8], text: &[u8]) -> bool {
+    let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let head = head.split(|&b| b == 0).next().unwrap_or_default();
+    if head.is_empty() || !may_be_text(head) {
+        return false;
+    }
+    let first = lower(head);
+    let first_of_qemu = first.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#')).unwrap_or_default();
+    first.trim_start().starts_with("# disk descriptorfile")
+        || ["version=1", "version=2", "version=3"].contains(&first_of_qemu)
+        || lower(text.split(|&b| b == 0).next().unwrap_or_default()).contains(CREATE_TYPE)
 }
 
 fn fault_in_header(header: &Header) -> Option<String> {
@@ -126,29 +150,29 @@ impl Vmdk {
     fn fault_in_descriptor(&self) -> Option<String> {
         let window = self.descriptor.as_ref().filter(|w| w.is_complete() && !w.bytes().is_empty());
         let Some(window) = window else { return Some("No descriptor found".into()) };
-        let text = window.bytes().split(|&b| b == 0).next().unwrap_or_default();
-        match std::str::from_utf8(text) {
-            Ok(text) if text.is_ascii() => fault_in_text(&text.to_ascii_lowercase()),
-            _ => Some("Invalid VMDK descriptor data".into()),
-        }
+        fault_in_vmdk_descriptor(window.bytes())
+    }
+}
+
+/// Why a VMDK with this descriptor must not be used. The text ends with the first NUL.
+pub fn fault_in_vmdk_descriptor(bytes: &[u8]) -> Option<String> {
+    let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
+    match std::str::from_utf8(text) {
+        Ok(text) if text.is_ascii() => fault_in_text(&text.to_ascii_lowercase()),
+        _ => Some("Invalid VMDK descriptor data".into()),
     }
 }
 
 /// Every line must be one that is understood. `text` is in lower case.
 fn fault_in_text(text: &str) -> Option<String> {
     let mut extents = 0;
-    let mut kind = None;
     for line in text.split('\n').map(str::trim) {
         let word = line.split(' ').next().unwrap_or_default();
         if line.is_empty() || line.starts_with('#') || line.starts_with("ddb") {
             continue;
         }
         match line.split_once('=') {
-            Some((name, value)) if !name.contains(' ') => {
-                if name == "createtype" {
-                    kind.get_or_insert(value.trim_matches('"'));
-                }
-            }
+            Some((name, _)) if !name.contains(' ') => {}
             _ if EXTENT_ACCESS.contains(&word) => {
                 if line.contains('/') {
                     return Some("Invalid extent filenames found".into());
@@ -161,5 +185,8 @@ fn fault_in_text(text: &str) -> Option<String> {
     if extents == 0 {
         return Some("No extents found".into());
     }
-    (!kind.is_some_and(|k| ALLOWED_TYPES.contains(&k))).then(|| "Unsupported VMDK createType".into())
+    // QEMU takes the first place where it says so, even in a comment: every one must be good
+    let mut kinds = text.split(CREATE_TYPE).skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).peekable();
+    let allowed = |k: &str| k.len() <= CREATE_TYPE_MAX && ALLOWED_TYPES.contains(&k);
+    (kinds.peek().is_none() || !kinds.all(allowed)).then(|| "Unsupported VMDK createType".into())
 }

@@ -18,7 +18,7 @@ impl Window {
     }
     pub(crate) fn feed(&mut self, at: u64, chunk: &[u8]) {
         let wanted = self.limit - self.bytes.len();
-        let next = self.start + self.bytes.len() as u64;
+        let next = self.start.saturating_add(self.bytes.len() as u64);
         if wanted == 0 || next < at {
             return;
         }
@@ -26,6 +26,11 @@ impl Window {
         if let Some(rest) = chunk.get(skip..) {
             self.bytes.extend_from_slice(&rest[..rest.len().min(wanted)]);
         }
+    }
+    /// The bytes still to come: where, and how many at most.
+    pub(crate) fn missing(&self) -> Option<(u64, usize)> {
+        let wanted = self.limit - self.bytes.len();
+        (wanted > 0).then(|| (self.start.saturating_add(self.bytes.len() as u64), wanted))
     }
     pub(crate) fn is_complete(&self) -> bool {
         self.bytes.len() == self.limit

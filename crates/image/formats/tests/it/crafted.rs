@@ -155,6 +155,59 @@ fn vmdk_descriptors() {
 }
 
 #[test]
+fn every_create_type_of_a_vmdk_counts() {
+    for (descriptor, why) in [
+        (format!("# createType=\"monolithicFlat\"\n{GOOD_DESCRIPTOR}"), "createType"),
+        (format!("{GOOD_DESCRIPTOR}createType=\"vmfs\"\n"), "createType"),
+        (GOOD_DESCRIPTOR.replace('"', ""), "createType"),
+        (GOOD_DESCRIPTOR.replace("\"monolithicSparse\"", "\"monolithicSparse"), "createType"),
+    ] {
+        refused("vmdk", &vmdk_with(&descriptor), why);
+    }
+    accepted("vmdk", &vmdk_with(&GOOD_DESCRIPTOR.to_uppercase()), Detected::Vmdk, Some(1 << 20));
+}
+
+/// However far down the text says so, and however little it does: QEMU would open the files that it names.
+#[test]
+fn a_vmdk_that_is_only_a_descriptor() {
+    let flat = GOOD_DESCRIPTOR.replace("monolithicSparse", "monolithicFlat");
+    let padded = format!("{}{flat}", "# nothing\n".repeat(2000));
+    let probed = "\n# a\n  version=1\nRW 2048 FLAT \"/etc/passwd\" 0\n".to_owned();
+    for text in [flat, padded, probed] {
+        for declared in ["vmdk", "raw"] {
+            let why = if declared == "vmdk" { "other files" } else { "does not match stream data vmdk" };
+            refused(declared, text.as_bytes(), why);
+            refused(declared, &[text.as_bytes(), &[0; 4096]].concat(), why);
+        }
+    }
+    refused("raw", &[b"COWD".as_slice(), &[1; 5000]].concat(), "does not match stream data vmdk");
+    accepted("raw", "only text\n".repeat(500).as_bytes(), Detected::Raw, Some(5000));
+}
+
+fn fixed_vhd(mut disk: Vec<u8>) -> Vec<u8> {
+    let mut footer = vec![0; 512];
+    put(&mut footer, 0, b"conectix");
+    put(&mut footer, 40, &(disk.len() as u64).to_be_bytes());
+    put(&mut footer, 60, &2u32.to_be_bytes());
+    disk.append(&mut footer);
+    disk
+}
+
+#[test]
+fn a_fixed_vhd_is_one_where_it_is_declared() {
+    for disk in [zeros(), mbr(), gpt(), iso()] {
+        let vhd = fixed_vhd(disk.clone());
+        accepted("vhd", &vhd, Detected::Vhd, Some(GUEST as u64));
+        assert_eq!(inspect_in_chunks(Some("raw"), &vhd, 7777).refusal, None, "a guest may write that, too");
+        refused("vhd", &disk, "does not match stream data");
+        refused("vhd", &vhd[512..], "shorter than its disk");
+    }
+    let mut polyglot = zeros();
+    put(&mut polyglot, 0, &qcow2(3, 0));
+    refused("vhd", &fixed_vhd(polyglot), "Multiple formats detected");
+}
+
+#[test]
 fn vmdk_footers_must_repeat_the_header() {
     let mut disk = vmdk_with(&GOOD_DESCRIPTOR.replace("monolithicSparse", "streamOptimized"));
     let mut footer = disk[..512].to_vec();
