@@ -5,7 +5,7 @@ use axum::body::Body;
 use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
 use http::{Method, Request};
-use image_api::{Glance, ImageApi, default_policy, service};
+use image_api::{Glance, ImageApi, ImportSettings, Imports, default_policy, service};
 use image_backends::{FileBackend, MemoryBackend};
 use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry, Stored, Stores, Writer, data_key};
 use image_registry::Store;
@@ -125,8 +125,26 @@ impl Cloud {
         Self::around(dir, registry.clone(), Arc::new(registry), limits)
     }
 
+    /// One that imports.
+    pub(crate) async fn importing(dir: tempfile::TempDir, limits: Limits, settings: ImportSettings) -> Self {
+        let db = Db::open(&format!("sqlite:{}", dir.path().join("cloud.db").display())).await.unwrap();
+        db.migrate().await.unwrap();
+        let registry = Store::new(db);
+        Self::assembled(dir, registry.clone(), Arc::new(registry), limits, Imports::new(settings))
+    }
+
     /// `asked` is the registry that the API talks to: the store itself, or something in between.
     pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
+        Self::assembled(dir, registry, asked, limits, Imports::default())
+    }
+
+    fn assembled(
+        dir: tempfile::TempDir,
+        registry: Store,
+        asked: Arc<dyn Registry>,
+        limits: Limits,
+        imports: Imports,
+    ) -> Self {
         let backend = FileBackend::open(dir.path().join("images"), 0).unwrap();
         let spare = MemoryBackend::new(64 << 20);
         let named = |name: &str, backend: Arc<dyn Backend>| image_model::Store {
@@ -146,6 +164,7 @@ impl Cloud {
             enforcer: Arc::new(default_policy().unwrap()),
             limits,
             do_secure_hash: true,
+            imports,
             clock: Arc::new(SystemClock),
         });
         let service = Arc::new(service(glance.clone(), Arc::new(Names), "http://localhost/identity".into()));
