@@ -46,12 +46,18 @@ pub(crate) async fn tidy(glance: &Glance, sweep: bool) -> Result<(), RegistryErr
         tracing::warn!(failed = tidied.failed, "{} imports that nobody would do were given up", tidied.failed);
     }
     import::sweep(glance).await?;
-    for leftover in glance.registry.leftovers().await? {
-        remove(glance, leftover.image, &leftover.location).await;
-    }
+    remove_leftovers(glance).await?;
     if sweep || lost {
         // at once: one that does not answer keeps nobody waiting but this round
         futures_util::future::join_all(glance.stores.all().iter().map(sweep_store)).await;
+    }
+    Ok(())
+}
+
+/// Deletes what is due to be deleted.
+pub(crate) async fn remove_leftovers(glance: &Glance) -> Result<(), RegistryError> {
+    for leftover in glance.registry.leftovers().await? {
+        remove(glance, leftover.image, &leftover.location).await;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::Glance;
 use crate::data::lease::{self, Lease};
 use crate::data::{Copies, Failed, HashAlgo, key, pass, room};
 use crate::fault;
+use crate::janitor::remove_leftovers;
 use image_model::{Claimed, Image, Imported, Location, Method, RegistryError, Store, StoredData, Viewer};
 use platform_http::{Fault, StatusCode};
 use std::time::Duration;
@@ -45,9 +46,7 @@ pub(super) async fn run(glance: &Glance, claimed: Claimed, holder: &str) {
         Err(Failed::Refused(fault)) => fail(glance, &claimed, holder, &fault, failed_stores).await,
         Err(Failed::Lost) => {
             tracing::info!(%task, "import task {task} was lost: its image is deleted, or others do it now");
-            if let Err(error) = staging::sweep(glance).await {
-                tracing::warn!(%error, "the staging area is swept later");
-            }
+            tidy(staging::sweep(glance).await);
             false
         }
     };
@@ -56,6 +55,15 @@ pub(super) async fn run(glance: &Glance, claimed: Claimed, holder: &str) {
             (&claimed.staged, &glance.imports.settings.staging, claimed.task.image)
     {
         staging.remove(image, &staged.upload).await;
+    }
+    // what this attempt, or one before it, stored in vain
+    tidy(remove_leftovers(glance).await);
+}
+
+/// What could not be tidied up now the janitor tidies up.
+fn tidy(done: Result<(), RegistryError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "an import's remains are removed later");
     }
 }
 
