@@ -6,6 +6,7 @@ mod doctor;
 mod full_disk;
 mod guests;
 mod images;
+mod imports;
 mod lifecycle;
 mod noisy;
 mod operator;

@@ -109,9 +109,14 @@ impl Client {
     }
 
     pub async fn upload(&self, image: &str, bytes: Vec<u8>) -> Result<StatusCode> {
+        self.put_bytes(&format!("image/v2/images/{image}/file"), bytes).await
+    }
+
+    /// Bytes as they are.
+    pub async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<StatusCode> {
         let answer = self
             .http
-            .put(format!("{}/image/v2/images/{image}/file", self.url))
+            .put(format!("{}/{path}", self.url))
             .header("x-auth-token", &self.token)
             .header("content-type", "application/octet-stream")
             .body(bytes)

@@ -7,6 +7,7 @@ mod documents;
 mod length;
 mod lockfile;
 mod migrations;
+mod outbound;
 mod versions;
 
 use crate::repo::Repo;
@@ -46,6 +47,7 @@ const CHECKS: &[Check] = &[
     Check { name: "versions", run: versions::check },
     Check { name: "lockfile", run: lockfile::check },
     Check { name: "migrations", run: migrations::check },
+    Check { name: "outbound", run: outbound::check },
     Check { name: "length", run: length::check },
     Check { name: "documents", run: documents::check },
     Check { name: "architecture", run: architecture::check },

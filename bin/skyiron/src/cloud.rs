@@ -4,6 +4,7 @@ mod compute;
 mod doctor;
 mod identity;
 mod image;
+mod imports;
 mod ready;
 mod roles;
 mod stores;
@@ -192,7 +193,7 @@ async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Resul
     if g.roles.has(Role::Placement) {
         placement(g, auth.clone(), &mut a)?;
     }
-    let (images, stores) = image::start(g, auth.clone(), address, &mut a)?;
+    let (images, stores) = image::start(g, auth.clone(), address, &mut a).await?;
     compute::start(g, auth, images, &mut a).await?;
     doctor::start(g, stores, &mut a)?;
     Ok(a)

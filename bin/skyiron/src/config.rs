@@ -1,5 +1,6 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
+mod imports;
 mod stores;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use imports::ImageImport;
 pub(crate) use stores::{ImageStore, StoreType};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,7 @@ pub(crate) struct Config {
     pub bus: Bus,
     pub identity: Identity,
     pub image: Image,
+    pub image_import: ImageImport,
     pub compute: Compute,
     pub doctor: Doctor,
     pub log: Log,
@@ -426,6 +429,40 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
+    (
+        "image_import.methods",
+        "glance-direct, web-download, copy-image, glance-download. None: nothing can be imported.",
+    ),
+    (
+        "image_import.staging_dir",
+        "Where data waits for its import, on this node or shared by several. Empty: staging/ in the data folder.",
+    ),
+    ("image_import.staging_max_bytes", "Most that may wait there. 0: as much as the disk has room for."),
+    (
+        "image_import.stage_keep_secs",
+        "Staged data that is not imported for so long is deleted; its image is queued again.",
+    ),
+    ("image_import.timeout_secs", "Longest time from an import's request to its end."),
+    (
+        "image_import.node_gone_secs",
+        "A node that has been silent for so long is gone, and so is what was staged there.",
+    ),
+    ("image_import.at_once", "Imports that this process does at once; the others wait."),
+    ("image_import.allowed_schemes", "Of web-download's URLs; http and https are all there are. Not empty: it wins."),
+    ("image_import.disallowed_schemes", "Looked at where `allowed_schemes` is empty."),
+    ("image_import.allowed_hosts", "Names or addresses as they stand in the URL. Not empty: only these."),
+    ("image_import.disallowed_hosts", "Looked at where `allowed_hosts` is empty."),
+    ("image_import.allowed_ports", "A URL without a port has that of its scheme. Not empty: only these."),
+    ("image_import.disallowed_ports", "Looked at where `allowed_ports` is empty."),
+    (
+        "image_import.allowed_networks",
+        "Private and other special networks that may be fetched from all the same, as 10.1.0.0/16.",
+    ),
+    ("image_import.min_bytes_per_minute", "A transfer that brings less is given up."),
+    ("image_import.convert_to", "Disks are stored as raw, qcow2 or vmdk whatever they come as. Empty: as they come."),
+    ("image_import.remote_properties", "Beginnings of the names of properties that glance-download takes along."),
+    ("image_import.inject_ignore_roles", "Callers with one of these roles get nothing of `inject`."),
+    ("image_import.inject", "Properties that are put on what is imported: {name = \"value\"}."),
     ("compute.host", "This host's name in the cloud. Empty: what the system is called."),
     (
         "compute.fake_hosts",
@@ -545,6 +582,7 @@ fn check(c: &Config) -> Result<()> {
         bail!("database.max_connections: at least 1");
     }
     c.bus.settings("").check().context("[bus]")?;
+    c.image_import.check()?;
     if c.compute.lease_secs < 2 {
         bail!("compute.lease_secs: {} is less than 2", c.compute.lease_secs);
     }

@@ -1,16 +1,16 @@
 //! The image service's assembly: its API and its registry, each here or elsewhere.
 
 use super::stores::open_stores;
-use super::{Assembly, Ground, Role, with_policy};
+use super::{Assembly, Ground, Role, imports, with_policy};
 use anyhow::{Context, Result, bail};
-use image_api::{BusImages, BusRegistry, Glance, ImageApi, LocalImages, Tickets};
+use image_api::{BusImages, BusRegistry, Glance, ImageApi, Imports, LocalImages, Tickets};
 use image_model::{ImageProxy, Limits, Registry, Stores};
 use platform_http::Authenticate;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Starts what this process is to run of it. Gives what compute reads images through, and the stores of an image-api.
-pub(crate) fn start(
+pub(crate) async fn start(
     g: &Ground,
     auth: Arc<dyn Authenticate>,
     address: SocketAddr,
@@ -30,7 +30,7 @@ pub(crate) fn start(
         return Ok((Arc::new(BusImages::on(g.bus.clone()).context("the client of image data")?), None));
     }
     let stores = open_stores(&g.config.image, &g.data)?;
-    let glance = glance(g, registry, stores.clone())?;
+    let glance = glance(g, registry, stores.clone(), imports::open(g).await?)?;
     let service = Arc::new(image_api::service(glance.clone(), auth, g.urls.identity_v3()));
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/image");
     if g.is_one_of_many() {
@@ -41,15 +41,17 @@ pub(crate) fn start(
         a.router = std::mem::take(&mut a.router).merge(transfer);
     }
     // a database of its own has no other image-api on it
-    if g.config.database.url.is_empty() && !g.is_one_of_many() {
+    let alone = g.config.database.url.is_empty() && !g.is_one_of_many();
+    if alone {
         a.tasks.spawn(image_api::tend_alone(glance.clone(), g.stop.clone()));
     } else {
         a.tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
     }
+    a.tasks.spawn(image_api::work(glance.clone(), alone, g.stop.clone()));
     Ok((Arc::new(LocalImages(glance)), Some(stores)))
 }
 
-fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores) -> Result<Glance> {
+fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores, imports: Imports) -> Result<Glance> {
     let config = &g.config.image;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &config.policy_file)?;
     Ok(Glance::new(ImageApi {
@@ -58,6 +60,7 @@ fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores) -> Result<Gla
         enforcer: Arc::new(enforcer),
         limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
         do_secure_hash: config.do_secure_hash,
+        imports,
         clock: g.clock.clone(),
     }))
 }

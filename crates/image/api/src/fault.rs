@@ -97,9 +97,10 @@ pub(crate) fn of(refusal: Refusal) -> Fault {
 
 pub(crate) fn of_registry(error: RegistryError) -> Fault {
     match error {
-        RegistryError::NotFound(_) | RegistryError::NoNamespace(_) | RegistryError::NoLocation(_) => {
-            Fault::not_found(error.to_string())
-        }
+        RegistryError::NotFound(_)
+        | RegistryError::NoNamespace(_)
+        | RegistryError::NoTask(_)
+        | RegistryError::NoLocation(_) => Fault::not_found(error.to_string()),
         RegistryError::NoMarker(_) => Fault::bad_request(error.to_string()),
         RegistryError::Protected(_) | RegistryError::LastLocation(_) => Fault::forbidden(error.to_string()),
         RegistryError::Duplicate | RegistryError::Stale | RegistryError::WrongStatus(_) => {

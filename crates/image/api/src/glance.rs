@@ -1,6 +1,7 @@
 //! What every handler shares.
 
 use crate::fault;
+use crate::import::Imports;
 use crate::policy;
 use base::policy::Enforcer;
 use base::{Clock, ImageId, RequestContext};
@@ -17,6 +18,7 @@ pub struct ImageApi {
     pub limits: Limits,
     /// Data registered by its location is read and hashed before the image is active.
     pub do_secure_hash: bool,
+    pub imports: Imports,
     pub clock: Arc<dyn Clock>,
 }
 

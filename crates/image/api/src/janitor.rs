@@ -1,7 +1,7 @@
 //! Finishes what processes that died have begun: lost uploads, data that is to be deleted, partial files.
 
-use crate::Glance;
 use crate::data::lease;
+use crate::{Glance, import};
 use base::{ImageId, Timestamp};
 use image_model::{Location, RegistryError, Store};
 use std::time::Duration;
@@ -38,13 +38,26 @@ pub async fn tend(glance: Glance, mut stop: watch::Receiver<bool>) {
 
 /// One round.
 pub(crate) async fn tidy(glance: &Glance, sweep: bool) -> Result<(), RegistryError> {
-    let lost = give_up_lost(glance, glance.clock.now()).await?;
-    for leftover in glance.registry.leftovers().await? {
-        remove(glance, leftover.image, &leftover.location).await;
+    let now = glance.clock.now();
+    let lost = give_up_lost(glance, now).await?;
+    let gone_before = now.minus(glance.imports.settings.node_gone);
+    let tidied = glance.registry.tasks_tidy(glance.imports.node.clone(), gone_before).await?;
+    if tidied.failed > 0 {
+        tracing::warn!(failed = tidied.failed, "{} imports that nobody would do were given up", tidied.failed);
     }
+    import::sweep(glance).await?;
+    remove_leftovers(glance).await?;
     if sweep || lost {
         // at once: one that does not answer keeps nobody waiting but this round
         futures_util::future::join_all(glance.stores.all().iter().map(sweep_store)).await;
+    }
+    Ok(())
+}
+
+/// Deletes what is due to be deleted.
+pub(crate) async fn remove_leftovers(glance: &Glance) -> Result<(), RegistryError> {
+    for leftover in glance.registry.leftovers().await? {
+        remove(glance, leftover.image, &leftover.location).await;
     }
     Ok(())
 }
@@ -55,7 +68,11 @@ async fn give_up_lost(glance: &Glance, by: Timestamp) -> Result<bool, RegistryEr
     for upload in &lost {
         tracing::warn!(image.id = %upload.id, "an upload of image {} was lost; it is queued again", upload.id);
     }
-    Ok(!lost.is_empty())
+    let unstaged = glance.registry.stages_expire(by).await?;
+    for id in &unstaged {
+        tracing::warn!(image.id = %id, "staged data of image {id} was lost or not imported; it is queued again");
+    }
+    Ok(!lost.is_empty() || !unstaged.is_empty())
 }
 
 async fn sweep_store(store: &Store) {

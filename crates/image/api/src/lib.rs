@@ -10,16 +10,20 @@
 //! | [`data`] | their bytes: upload (hashes, inspection and storing in one pass) and download |
 //! | [`members`], [`tags`], [`actions`], [`locations`] | what else hangs on an image |
 //! | [`stores`] | where bytes are kept |
+//! | [`import`], [`tasks`] | data that is staged, fetched or copied by tasks |
+//! | [`fetch`] | URLs that users name |
 //! | [`metadefs`] | what properties mean |
 //! | [`remote`] | compute in other processes: records over the bus, bytes by ticket |
-//! | [`info`], [`schemas`], [`tasks`], [`versions`] | what the service says of itself |
+//! | [`info`], [`schemas`], [`versions`] | what the service says of itself |
 
 mod actions;
 mod bus;
 mod data;
 mod fault;
+mod fetch;
 mod glance;
 mod images;
+mod import;
 mod info;
 mod janitor;
 mod locations;
@@ -37,7 +41,9 @@ mod tasks;
 mod versions;
 
 pub use bus::BusRegistry;
+pub use fetch::{BadNetwork, FetchSettings, Network, Pace, Resolve, SystemResolver, UrlFilter};
 pub use glance::{Glance, ImageApi};
+pub use import::{ImportSettings, Imports, Staging, work};
 pub use janitor::{tend, tend_alone};
 pub use policy::default_policy;
 pub use remote::{BusImages, Tickets, serve as serve_on_bus, transfer_routes};

@@ -2,7 +2,9 @@
 
 use crate::metadefs::{items, namespaces, resource_types};
 use crate::policy::*;
-use crate::{Glance, actions, data, fault, images, info, locations, members, schemas, stores, tags, tasks, versions};
+use crate::{
+    Glance, actions, data, fault, images, import, info, locations, members, schemas, stores, tags, tasks, versions,
+};
 use image_model::Draft;
 use platform_http::{Authenticate, Route, Service, ServiceSettings};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ fn image_routes() -> Vec<Route<Glance>> {
         Route::get("/versions", versions::list).open(),
         Route::get("/v2/schemas/{name}", schemas::show),
         Route::get("/v2/schemas/metadefs/{name}", schemas::show_metadef),
-        Route::get("/v2/info/import", info::import),
+        Route::get("/v2/info/import", import::info),
         Route::get("/v2/info/stores", stores::list),
         Route::get("/v2/info/stores/detail", stores::detail).policy(&[STORES_INFO_DETAIL]),
         Route::delete("/v2/stores/{store_id}/{image_id}", stores::delete_from)
@@ -38,8 +40,8 @@ fn image_routes() -> Vec<Route<Glance>> {
         Route::delete("/v2/images/{image_id}", images::delete::delete).policy(&[DELETE_IMAGE]),
         Route::put("/v2/images/{image_id}/file", data::upload::upload).policy(&[UPLOAD_IMAGE]).stream(),
         Route::get("/v2/images/{image_id}/file", data::download::download).policy(&[DOWNLOAD_IMAGE]),
-        Route::put("/v2/images/{image_id}/stage", info::stage).stream(),
-        Route::post("/v2/images/{image_id}/import", info::start_import),
+        Route::put("/v2/images/{image_id}/stage", import::stage).policy(&[MODIFY_IMAGE]).stream(),
+        Route::post("/v2/images/{image_id}/import", import::start).policy(&[MODIFY_IMAGE, COPY_IMAGE]),
         Route::get("/v2/images/{image_id}/tasks", tasks::of_image).policy(&[GET_IMAGE]),
         Route::post("/v2/images/{image_id}/actions/deactivate", actions::deactivate).policy(&[DEACTIVATE]),
         Route::post("/v2/images/{image_id}/actions/reactivate", actions::reactivate).policy(&[REACTIVATE]),
@@ -54,7 +56,14 @@ fn image_routes() -> Vec<Route<Glance>> {
         Route::delete("/v2/images/{image_id}/members/{member_id}", members::delete)
             .policy(&[GET_MEMBER, DELETE_MEMBER]),
         Route::get("/v2/tasks", tasks::list).policy(&[TASKS_API_ACCESS]),
+        Route::post("/v2/tasks", tasks::create).policy(&[
+            TASKS_API_ACCESS,
+            ADD_IMAGE,
+            PUBLICIZE_IMAGE,
+            COMMUNITIZE_IMAGE,
+        ]),
         Route::get("/v2/tasks/{task_id}", tasks::show).policy(&[TASKS_API_ACCESS]),
+        Route::delete("/v2/tasks/{task_id}", tasks::delete).policy(&[TASKS_API_ACCESS]),
     ]
 }
 

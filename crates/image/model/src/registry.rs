@@ -3,8 +3,8 @@
 
 use crate::calls::calls;
 use crate::{
-    Image, Item, ItemKind, Leftover, ListQuery, Location, Member, MemberStatus, Namespace, NamespaceQuery,
-    ResourceType, Status, StoredData, Viewer,
+    Claimed, Image, Imported, Item, ItemKind, Leftover, ListQuery, Location, Member, MemberStatus, Namespace,
+    NamespaceQuery, NewTask, ResourceType, Staged, Status, StoredData, Task, TaskId, TaskQuery, Tidied, Viewer,
 };
 use base::{ImageId, ProjectId, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,45 @@ calls! {
     /// Gives up uploads that have not been renewed in time.
     UploadsExpire uploads_expire(now: Timestamp) -> Vec<LostUpload>;
 
+    /// `queued` → `uploading`, held until `until` if not renewed: data is being staged there.
+    StageBegin stage_begin(id: ImageId, staged: Staged, until: Timestamp, request: RequestId) -> Image;
+    /// `false`: the image is lost to whoever stages; he must stop.
+    StageRenew stage_renew(id: ImageId, upload: String, until: Timestamp) -> bool;
+    /// All is staged and waits for its import until `until`. `None`: the image is lost; what was staged is rubbish.
+    StageFinish stage_finish(id: ImageId, upload: String, size: u64, until: Timestamp) -> Option<Image>;
+    /// `uploading` → `queued`, if the one who stages still holds the image.
+    StageAbort stage_abort(id: ImageId, upload: String, why: String) -> ();
+    /// `uploading` → `queued`, where that was to be renewed or imported before `by`.
+    StagesExpire stages_expire(by: Timestamp) -> Vec<ImageId>;
+    /// Where all of the image's data is staged.
+    StagedAt staged_at(id: ImageId) -> Option<Staged>;
+    /// The keys of what the folder of `node` should have. All else in it is rubbish.
+    StagedKeys staged_keys(node: String) -> Vec<String>;
+
+    /// The image, which is made first if it is given, goes to `importing` (where it is copied it stays `active`), and its
+    /// task is there for somebody to do. [`RegistryError::Duplicate`] if it has one already,
+    /// [`RegistryError::WrongStatus`] if its method cannot begin in the state it is in.
+    ImportBegin import_begin(new: Box<NewTask>, image: Option<Image>) -> Task;
+    /// A task that `node` can do and nobody does: its holder should have renewed before `by`. From now on `holder` holds
+    /// it until `until`; what earlier holders stored is leftovers.
+    TaskClaim task_claim(node: String, holder: String, by: Timestamp, until: Timestamp) -> Option<Claimed>;
+    /// `message` says how far it is. `false`: the task is lost; its holder must stop.
+    TaskRenew task_renew(id: TaskId, holder: String, until: Timestamp, message: String) -> bool;
+    /// What was planned is written there. `importing` → `active` with `data`; without, the image has these copies more.
+    /// `None`: the task or the image is lost, and what was written is leftovers.
+    ImportFinish import_finish(
+        id: TaskId, holder: String, data: Option<StoredData>, at: Vec<Location>, imported: Imported
+    ) -> Option<Image>;
+    /// The image is `queued` again (or gone, if the task had made it), nothing is staged, all that was written is
+    /// leftovers. `false`: the task was lost already.
+    ImportFail import_fail(id: TaskId, holder: String, why: String, failed_stores: Vec<String>) -> bool;
+    /// Gives up tasks that nobody will do: too late, too often begun, or for a node that has not been heard of since
+    /// `gone_before`. Forgets those that ended long ago. `node` is alive.
+    TasksTidy tasks_tidy(node: String, gone_before: Timestamp) -> Tidied;
+    TaskShow task_show(id: TaskId) -> Option<Task>;
+    /// [`RegistryError::NoTask`] if the marker is not there.
+    TaskList task_list(query: TaskQuery) -> Vec<Task>;
+
     /// [`RegistryError::Duplicate`] if it is one already; [`RegistryError::TooMany`] beyond `quota`.
     MemberAdd member_add(id: ImageId, member: ProjectId, quota: Option<usize>) -> Member;
     MemberShow member_show(id: ImageId, member: ProjectId) -> Option<Member>;
@@ -107,6 +146,8 @@ pub enum RegistryError {
     NoMarker(ImageId),
     #[error("Metadata definition namespace={0} was not found.")]
     NoNamespace(String),
+    #[error("Task with the given id {0} was not found")]
+    NoTask(TaskId),
     #[error("already exists")]
     Duplicate,
     #[error("the image has changed in the meantime")]

@@ -10,6 +10,12 @@ use std::slice;
 
 pub(crate) async fn image_create(store: &Store, image: Image, request: &RequestId) -> Result<Image, RegistryError> {
     let mut tx = store.db.begin().await.map_err(lost)?;
+    insert(&mut tx, &image, request).await?;
+    tx.commit().await.map_err(lost)?;
+    Ok(image)
+}
+
+pub(crate) async fn insert(tx: &mut Tx, image: &Image, request: &RequestId) -> Result<(), RegistryError> {
     let inserted = tx
         .execute(
             "INSERT INTO images (id, name, status, visibility, owner, disk_format, container_format, min_disk, min_ram,
@@ -37,10 +43,8 @@ pub(crate) async fn image_create(store: &Store, image: Image, request: &RequestI
         Err(DbError::Duplicate(_)) => return Err(RegistryError::Duplicate),
         other => other.map_err(lost)?,
     };
-    details::insert(&mut tx, &image).await.map_err(lost)?;
-    record(&mut tx, image.id, image.created_at, "image.create", request.as_str()).await.map_err(lost)?;
-    tx.commit().await.map_err(lost)?;
-    Ok(image)
+    details::insert(tx, image).await.map_err(lost)?;
+    record(tx, image.id, image.created_at, "image.create", request.as_str()).await.map_err(lost)
 }
 
 pub(crate) async fn image_show(store: &Store, id: ImageId, viewer: &Viewer) -> Result<Option<Image>, RegistryError> {

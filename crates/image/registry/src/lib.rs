@@ -6,16 +6,20 @@
 mod deletion;
 mod details;
 mod images;
+mod imports;
 mod leftovers;
 mod list;
 mod locations;
 mod members;
 mod metadef_items;
 mod namespaces;
+mod progress;
 mod row;
 mod serve;
+mod staging;
 mod stock;
 mod store;
+mod tasks;
 mod uploads;
 
 pub use serve::serve;

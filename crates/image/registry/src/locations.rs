@@ -37,7 +37,7 @@ pub(crate) async fn append(tx: &mut Tx, id: ImageId, location: &Location) -> Res
 }
 
 /// Holds the image's row, so that others who change its locations wait. `false`: it has no data to have copies of.
-async fn hold(tx: &mut Tx, id: ImageId, now: Timestamp) -> Result<bool, RegistryError> {
+pub(crate) async fn hold(tx: &mut Tx, id: ImageId, now: Timestamp) -> Result<bool, RegistryError> {
     let held = tx
         .execute(
             "UPDATE images SET updated_at = $2, revision = revision + 1

@@ -3,6 +3,7 @@
 use base::{Gib, ImageId, Mib, ProjectId, Timestamp};
 use image_model::{Image, RegistryError};
 use platform_db::FromRow;
+use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -75,6 +76,11 @@ where
     T::Err: Display,
 {
     text.parse().map_err(|e| RegistryError::Internal(format!("images.{column} is {text:?}: {e}")))
+}
+
+/// A column that holds JSON.
+pub(crate) fn json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, RegistryError> {
+    serde_json::from_str(text).map_err(|e| RegistryError::Internal(format!("{column} cannot be read: {e}")))
 }
 
 pub(crate) fn image_id(text: &str) -> Result<ImageId, RegistryError> {

@@ -1,11 +1,14 @@
 //! The store, and how its parts make up the registry's trait.
 
-use crate::{deletion, images, leftovers, list, locations, members, metadef_items, namespaces, uploads};
+use crate::{
+    deletion, images, imports, leftovers, list, locations, members, metadef_items, namespaces, staging, tasks, uploads,
+};
 use async_trait::async_trait;
 use base::{Clock, ImageId, ProjectId, RequestId, SystemClock, Timestamp};
 use image_model::{
-    Image, Item, ItemKind, Leftover, ListQuery, Location, LostUpload, Member, MemberStatus, Namespace, NamespaceQuery,
-    Registry, RegistryError, ResourceType, Status, StoredData, Viewer,
+    Claimed, Image, Imported, Item, ItemKind, Leftover, ListQuery, Location, LostUpload, Member, MemberStatus,
+    Namespace, NamespaceQuery, NewTask, Registry, RegistryError, ResourceType, Staged, Status, StoredData, Task,
+    TaskId, TaskQuery, Tidied, Viewer,
 };
 use platform_db::{Db, DbError};
 use std::sync::Arc;
@@ -121,6 +124,89 @@ impl Registry for Store {
     async fn uploads_expire(&self, now: Timestamp) -> Result<Vec<LostUpload>, RegistryError> {
         uploads::uploads_expire(self, now).await
     }
+    async fn stage_begin(
+        &self,
+        id: ImageId,
+        staged: Staged,
+        until: Timestamp,
+        request: RequestId,
+    ) -> Result<Image, RegistryError> {
+        staging::stage_begin(self, id, &staged, until, &request).await
+    }
+    async fn stage_renew(&self, id: ImageId, upload: String, until: Timestamp) -> Result<bool, RegistryError> {
+        staging::stage_renew(self, id, &upload, until).await
+    }
+    async fn stage_finish(
+        &self,
+        id: ImageId,
+        upload: String,
+        size: u64,
+        until: Timestamp,
+    ) -> Result<Option<Image>, RegistryError> {
+        staging::stage_finish(self, id, &upload, size, until).await
+    }
+    async fn stage_abort(&self, id: ImageId, upload: String, why: String) -> Result<(), RegistryError> {
+        staging::stage_abort(self, id, &upload, &why).await
+    }
+    async fn stages_expire(&self, by: Timestamp) -> Result<Vec<ImageId>, RegistryError> {
+        staging::stages_expire(self, by).await
+    }
+    async fn staged_at(&self, id: ImageId) -> Result<Option<Staged>, RegistryError> {
+        staging::staged_at(self, id).await
+    }
+    async fn staged_keys(&self, node: String) -> Result<Vec<String>, RegistryError> {
+        staging::staged_keys(self, &node).await
+    }
+    async fn import_begin(&self, new: Box<NewTask>, image: Option<Image>) -> Result<Task, RegistryError> {
+        imports::import_begin(self, *new, image).await
+    }
+    async fn task_claim(
+        &self,
+        node: String,
+        holder: String,
+        by: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Claimed>, RegistryError> {
+        imports::task_claim(self, &node, &holder, by, until).await
+    }
+    async fn task_renew(
+        &self,
+        id: TaskId,
+        holder: String,
+        until: Timestamp,
+        message: String,
+    ) -> Result<bool, RegistryError> {
+        imports::task_renew(self, &id, &holder, until, &message).await
+    }
+    async fn import_finish(
+        &self,
+        id: TaskId,
+        holder: String,
+        data: Option<StoredData>,
+        at: Vec<Location>,
+        imported: Imported,
+    ) -> Result<Option<Image>, RegistryError> {
+        imports::import_finish(self, &id, &holder, data, &at, &imported).await
+    }
+    async fn import_fail(
+        &self,
+        id: TaskId,
+        holder: String,
+        why: String,
+        failed_stores: Vec<String>,
+    ) -> Result<bool, RegistryError> {
+        imports::import_fail(self, &id, &holder, &why, &failed_stores).await
+    }
+    async fn tasks_tidy(&self, node: String, gone_before: Timestamp) -> Result<Tidied, RegistryError> {
+        imports::tasks_tidy(self, &node, gone_before).await
+    }
+    async fn task_show(&self, id: TaskId) -> Result<Option<Task>, RegistryError> {
+        tasks::task_show(self, &id).await
+    }
+    async fn task_list(&self, query: TaskQuery) -> Result<Vec<Task>, RegistryError> {
+        tasks::task_list(self, &query).await
+    }
+
     async fn member_add(&self, id: ImageId, member: ProjectId, quota: Option<usize>) -> Result<Member, RegistryError> {
         members::member_add(self, id, &member, quota).await
     }

@@ -36,7 +36,7 @@ impl Held {
             RegistryError::WrongStatus(status) => not_from(status),
             other => fault::of_registry(other),
         })?;
-        let lease = Lease::keep(glance, id, &upload);
+        let lease = Lease::of_upload(glance, id, &upload);
         Ok((Self { glance: glance.clone(), image: id, upload, location, request, lease }, image))
     }
 
@@ -44,7 +44,7 @@ impl Held {
     pub(super) async fn give_back(&self, failed: Failed) -> Fault {
         let Self { glance, image, .. } = self;
         let fault = match failed {
-            Failed::Lost => self.gone(),
+            Failed::Lost => gone(self.image),
             Failed::Refused(fault) => {
                 tracing::info!(image.id = %image, %fault, "upload of image {image} failed");
                 let aborted =
@@ -72,7 +72,7 @@ impl Held {
             }
             Ok(None) => {
                 remove(glance, *image, &self.location).await;
-                Err(self.gone())
+                Err(gone(self.image))
             }
             Err(error) => {
                 // it may have been stored all the same: only what the registry does not know of may be deleted
@@ -85,17 +85,17 @@ impl Held {
             }
         }
     }
+}
 
-    fn gone(&self) -> Fault {
-        Fault::new(
-            StatusCode::GONE,
-            format!(
-                "Image {} could not be found after upload. The image may have been deleted during the upload, cleaning \
-                 up the chunks uploaded.",
-                self.image
-            ),
-        )
-    }
+/// The image was deleted while data went into it.
+pub(crate) fn gone(id: ImageId) -> Fault {
+    Fault::new(
+        StatusCode::GONE,
+        format!(
+            "Image {id} could not be found after upload. The image may have been deleted during the upload, cleaning up \
+             the chunks uploaded."
+        ),
+    )
 }
 
 fn not_from(status: Status) -> Fault {

@@ -1,5 +1,6 @@
 //! Data that is somewhere already: it is read where it is, hashed and inspected, and becomes the image's.
 
+use super::Stored;
 use super::hashing::HashAlgo;
 use super::held::Held;
 use super::store::{Failed, Room, pass};
@@ -7,7 +8,7 @@ use super::upload::{check_ready, room};
 use crate::{Glance, fault};
 use base::RequestContext;
 use image_model::{Image, Location, Store, StoredData};
-use platform_http::{Body, Fault};
+use platform_http::Fault;
 use uuid::Uuid;
 
 /// What whoever registers data says about it.
@@ -64,7 +65,7 @@ async fn read(
     }
     let algo = claimed.as_ref().map_or(HashAlgo::Sha512, |c| c.algo);
     let stream = store.backend.open(&location.url, Some(0..size)).await.map_err(fault::of_backend)?;
-    let found = match pass(image, &mut Body::from_stream(stream), room, algo, None).await {
+    let found = match pass(image, &mut Stored(stream), room, algo, None).await {
         Ok(found) => found,
         Err(Failed::Refused(fault)) => return Err(fault),
         Err(Failed::Lost) => return Err(Fault::conflict("The image is gone.")),

@@ -1,20 +1,14 @@
-//! One pass over an upload's bytes: counted, hashed, inspected, written.
+//! One pass over an image's bytes, whichever way they come: counted, hashed, inspected, written.
 
 use super::hashing::{HashAlgo, Hashing};
 use super::lease::Lease;
-use crate::fault;
-use bytes::Bytes;
-use http_body_util::BodyExt;
+use super::{Copies, Source};
 use image_formats::Inspector;
-use image_model::{Image, Location, Store, StoredData, Writer};
+use image_model::{Image, Location, Store, StoredData};
 use platform_http::{Body, Fault, StatusCode};
-use std::time::Duration;
-
-/// A client that sends nothing for so long is gone, whatever its connection says.
-const IDLE: Duration = Duration::from_secs(120);
 
 /// Why data was not stored. Nothing of it is left.
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The image is gone; there is nothing to give back.
     Lost,
     Refused(Fault),
@@ -27,15 +21,21 @@ impl From<Fault> for Failed {
 }
 
 /// How much may still come.
-pub(super) struct Room {
+pub(crate) struct Room {
     pub size_cap: u64,
     /// What the project has left of its storage quota.
     pub quota_left: Option<u64>,
 }
 
 impl Room {
+    /// The same for data of which so many copies are stored.
+    pub(crate) fn for_copies(self, copies: usize) -> Self {
+        let copies = u64::try_from(copies).unwrap_or(u64::MAX).max(1);
+        Self { quota_left: self.quota_left.map(|left| left / copies), ..self }
+    }
+
     /// Whether `size` bytes in all are allowed.
-    pub(super) fn check(&self, size: u64) -> Result<(), Fault> {
+    pub(crate) fn check(&self, size: u64) -> Result<(), Fault> {
         if size > self.size_cap {
             return Err(Fault::too_large("The incoming image is too large: The provided image is too large."));
         }
@@ -59,34 +59,35 @@ pub(super) async fn store(
     room: &Room,
     lease: &mut Lease,
 ) -> Result<StoredData, Failed> {
-    let mut writer = store.backend.create(key, expected).await.map_err(fault::of_backend)?;
+    let mut copies = Copies::open(std::slice::from_ref(store), key, expected, true).await.map_err(|f| f.fault)?;
     let passed = tokio::select! {
-        passed = pass(image, body, room, HashAlgo::Sha512, Some(&mut *writer)) => passed,
+        passed = pass(image, body, room, HashAlgo::Sha512, Some(&mut copies)) => passed,
         () = lease.lost() => Err(Failed::Lost),
     };
     match passed {
         Ok(found) => {
-            let url = writer.commit().await.map_err(fault::of_backend)?;
-            Ok(found.at(Location { store: store.name.clone(), url }))
+            let (at, _) = copies.commit().await.map_err(|f| f.fault)?;
+            let location = at.into_iter().next().ok_or(Failed::Lost)?;
+            Ok(found.at(location))
         }
         Err(failed) => {
-            writer.abort().await;
+            copies.abort().await;
             Err(failed)
         }
     }
 }
 
 /// What one pass over the bytes has found out.
-pub(super) struct Found {
-    size: u64,
+pub(crate) struct Found {
+    pub(crate) size: u64,
     virtual_size: Option<u64>,
     checksum: String,
     algo: HashAlgo,
-    pub(super) hash: String,
+    pub(crate) hash: String,
 }
 
 impl Found {
-    pub(super) fn at(self, location: Location) -> StoredData {
+    pub(crate) fn at(self, location: Location) -> StoredData {
         StoredData {
             location,
             size: self.size,
@@ -98,27 +99,27 @@ impl Found {
     }
 }
 
-/// `writer`: `None` if the bytes are where they will stay.
-pub(super) async fn pass(
+/// `copies`: `None` if the bytes are where they will stay.
+pub(crate) async fn pass(
     image: &Image,
-    body: &mut Body,
+    source: &mut dyn Source,
     room: &Room,
     algo: HashAlgo,
-    mut writer: Option<&mut dyn Writer>,
+    mut copies: Option<&mut Copies>,
 ) -> Result<Found, Failed> {
     let hashing = Hashing::start(algo);
     let transparent = image.container_format.is_some_and(|c| c.is_transparent());
     let mut inspector = transparent.then(|| Inspector::new(image.disk_format.map(|f| f.as_str())));
     let mut size = 0;
-    while let Some(chunk) = next_chunk(body).await? {
+    while let Some(chunk) = source.next().await? {
         size += chunk.len() as u64;
         room.check(size)?;
         if let Some(inspector) = &mut inspector {
             inspector.feed(&chunk);
         }
         hashing.update(&chunk).await;
-        if let Some(writer) = &mut writer {
-            writer.write(chunk).await.map_err(fault::of_backend)?;
+        if let Some(copies) = &mut copies {
+            copies.write(&chunk).await?;
         }
     }
     let verdict = inspector.map(Inspector::finish);
@@ -134,24 +135,4 @@ pub(super) async fn pass(
         algo,
         hash: hashes.other,
     })
-}
-
-/// `None` after the last one.
-async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Fault> {
-    loop {
-        let frame = tokio::time::timeout(IDLE, body.frame()).await.map_err(|_| {
-            Fault::new(StatusCode::REQUEST_TIMEOUT, format!("No data came for {} seconds.", IDLE.as_secs()))
-        })?;
-        match frame {
-            None => return Ok(None),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data()
-                    && !data.is_empty()
-                {
-                    return Ok(Some(data));
-                }
-            }
-            Some(Err(e)) => return Err(Fault::bad_request(format!("The image data ended early: {e}"))),
-        }
-    }
 }

@@ -21,20 +21,23 @@ pub(crate) async fn upload(glance: Glance, mut call: Call) -> Result<Reply, Faul
     let mut body = call.take_stream();
     let result = receive(&glance, &call, &mut body).await;
     if result.is_err() {
-        let _still_sending = tokio::time::timeout(DRAIN_PATIENCE, drain(&mut body)).await;
+        drain(&mut body).await;
     }
     result
 }
 
 /// Closing a connection while the client still sends would destroy the answer on its way to it.
-async fn drain(body: &mut Body) {
+pub(crate) async fn drain(body: &mut Body) {
     let mut left = DRAIN;
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, |d| d.len() as u64));
-        if left == 0 {
-            return;
+    let all = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |d| d.len() as u64));
+            if left == 0 {
+                return;
+            }
         }
-    }
+    };
+    let _still_sending = tokio::time::timeout(DRAIN_PATIENCE, all).await;
 }
 
 async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply, Fault> {
@@ -69,7 +72,7 @@ fn chosen_store<'g>(glance: &'g Glance, call: &Call) -> Result<&'g Store, Fault>
     }
 }
 
-fn check_content_type(call: &Call) -> Result<(), Fault> {
+pub(crate) fn check_content_type(call: &Call) -> Result<(), Fault> {
     let given = call.header("content-type").map(|v| v.split(';').next().unwrap_or(v).trim());
     if given.is_some_and(|g| g.eq_ignore_ascii_case(OCTETS)) {
         return Ok(());
@@ -79,7 +82,7 @@ fn check_content_type(call: &Call) -> Result<(), Fault> {
 }
 
 /// What the client says will come. A length of 0 says nothing, as in Glance.
-fn expected_size(call: &Call) -> Result<Option<u64>, Fault> {
+pub(crate) fn expected_size(call: &Call) -> Result<Option<u64>, Fault> {
     let given = call.header("x-openstack-image-size").or_else(|| call.header("content-length"));
     let size = given.map(|v| v.trim().parse::<u64>()).transpose();
     let size = size.map_err(|_| Fault::bad_request("Invalid or missing image size in request headers."))?;
@@ -100,7 +103,7 @@ pub(crate) fn check_ready(image: &Image) -> Result<(), Fault> {
     }
 }
 
-pub(super) async fn room(glance: &Glance, image: &Image) -> Result<Room, Fault> {
+pub(crate) async fn room(glance: &Glance, image: &Image) -> Result<Room, Fault> {
     let quota_left = match (glance.limits.user_storage_quota, &image.owner) {
         (Some(quota), Some(owner)) => {
             let used = glance.registry.storage_used(owner.clone()).await.map_err(fault::of_registry)?;

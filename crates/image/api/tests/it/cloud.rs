@@ -5,10 +5,11 @@ use axum::body::Body;
 use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
 use http::{Method, Request};
-use image_api::{Glance, ImageApi, default_policy, service};
+use image_api::{BusRegistry, Glance, ImageApi, ImportSettings, Imports, default_policy, service};
 use image_backends::{FileBackend, MemoryBackend};
 use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry, Stored, Stores, Writer, data_key};
 use image_registry::Store;
+use platform_bus::{Bus, LocalBus, Subscription};
 use platform_db::Db;
 use platform_http::{AuthError, Authenticate, Service};
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ pub(crate) struct Cloud {
     /// The store `spare`.
     pub(crate) spare: MemoryBackend,
     pub(crate) service: Arc<Service<Glance>>,
+    /// The registry's place on the bus.
+    served: Option<Subscription>,
 }
 
 /// A web server that has one file.
@@ -125,8 +128,31 @@ impl Cloud {
         Self::around(dir, registry.clone(), Arc::new(registry), limits)
     }
 
+    /// One that imports, with the registry as a role of its own.
+    pub(crate) async fn importing(dir: tempfile::TempDir, limits: Limits, settings: ImportSettings) -> Self {
+        let db = Db::open(&format!("sqlite:{}", dir.path().join("cloud.db").display())).await.unwrap();
+        db.migrate().await.unwrap();
+        let registry = Store::new(db);
+        let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
+        let served = image_registry::serve(&*bus, registry.clone());
+        let asked = Arc::new(BusRegistry::on(bus));
+        let mut cloud = Self::assembled(dir, registry, asked, limits, Imports::new(settings));
+        cloud.served = Some(served);
+        cloud
+    }
+
     /// `asked` is the registry that the API talks to: the store itself, or something in between.
     pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
+        Self::assembled(dir, registry, asked, limits, Imports::default())
+    }
+
+    fn assembled(
+        dir: tempfile::TempDir,
+        registry: Store,
+        asked: Arc<dyn Registry>,
+        limits: Limits,
+        imports: Imports,
+    ) -> Self {
         let backend = FileBackend::open(dir.path().join("images"), 0).unwrap();
         let spare = MemoryBackend::new(64 << 20);
         let named = |name: &str, backend: Arc<dyn Backend>| image_model::Store {
@@ -146,10 +172,11 @@ impl Cloud {
             enforcer: Arc::new(default_policy().unwrap()),
             limits,
             do_secure_hash: true,
+            imports,
             clock: Arc::new(SystemClock),
         });
         let service = Arc::new(service(glance.clone(), Arc::new(Names), "http://localhost/identity".into()));
-        Self { dir, glance, registry, backend, spare, service }
+        Self { dir, glance, registry, backend, spare, service, served: None }
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {

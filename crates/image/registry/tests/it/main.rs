@@ -1,6 +1,7 @@
 //! The registry on both engines.
 
 mod images;
+mod imports;
 mod leftovers;
 mod listing;
 mod members;
