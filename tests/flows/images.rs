@@ -46,7 +46,7 @@ fn there_and_back_again() -> Result<()> {
     for (name, options) in [
         ("plain", &["--to", "qcow2"][..]),
         ("zlib", &["--to", "qcow2", "--compress"]),
-        ("zstd", &["--to", "qcow2", "--compress", "zstd"]),
+        ("zstd", &["--to", "qcow2", "--compress=zstd"]),
         ("vhd", &["--to", "vhd"]),
         ("vdi", &["--to", "vdi"]),
         ("vmdk", &["--to", "vmdk"]),

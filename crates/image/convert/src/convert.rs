@@ -104,10 +104,13 @@ impl Shared<'_> {
         self.choose(hands, piece)?;
         let Hands { buffer, packed, units, hosts, .. } = hands;
         hosts.clear();
-        let Some(placed) = self.turnstile.pass(piece.number, |writer| writer.place(self.out, units, hosts)) else {
-            return Ok(false);
-        };
-        placed?;
+        if self.shape.ordered {
+            let placed = self.turnstile.pass(piece.number, |writer| writer.place(self.out, units, hosts));
+            let Some(placed) = placed else { return Ok(false) };
+            placed?;
+        } else {
+            write::to_own_addresses(units, hosts);
+        }
         let mut run = Run { out: self.out, buffer, host: 0, start: 0, end: 0 };
         for (unit, &host) in units.iter().zip(hosts.iter()) {
             match &unit.packed {

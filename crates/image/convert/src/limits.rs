@@ -19,10 +19,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As many threads as there are cores, four at most.
+    /// Two threads a core, for one of them often waits for the disk or its turn; four at most.
     pub fn new(virtual_size: u64, output: u64) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { virtual_size, output, deadline: None, threads: cores.min(4) }
+        Self { virtual_size, output, deadline: None, threads: (cores * 2).min(4) }
     }
     pub(crate) fn check_disk(&self, virtual_size: u64) -> Result<(), Error> {
         // files have signed sizes

@@ -22,8 +22,8 @@ pub(crate) struct Options {
     /// Read the input as this, whatever it looks like. Without it, it is inspected, and refused as an upload would be.
     #[arg(long, value_name = "FORMAT")]
     from: Option<String>,
-    /// Pack a qcow2's clusters: zlib, which everything reads, or zstd.
-    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "zlib")]
+    /// Pack a qcow2's clusters: with zlib, which everything reads, or zstd.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "zlib")]
     compress: Option<String>,
     /// Replace the output if it is there.
     #[arg(long)]

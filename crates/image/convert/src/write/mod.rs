@@ -21,6 +21,8 @@ pub(crate) struct Shape {
     /// So many zeros at once, within a unit, are not written.
     pub hole: usize,
     pub packing: Option<Packing>,
+    /// Where a unit goes depends on those before it. Otherwise it goes to its own address, and nobody asks.
+    pub ordered: bool,
 }
 
 /// A unit with data.
@@ -50,6 +52,11 @@ pub(crate) fn create(to: Target, virtual_size: u64, out: &Out<'_>) -> Result<Box
         Target::Vdi => Box::new(vdi::Vdi::create(virtual_size)?),
         Target::Vmdk => Box::new(vmdk::Vmdk::create(virtual_size)?),
     })
+}
+
+/// Of writers without order.
+pub(crate) fn to_own_addresses(units: &[Unit], hosts: &mut Vec<u64>) {
+    hosts.extend(units.iter().map(|u| u.at));
 }
 
 fn must_fit(format: Format, asked: u64, limit: u64) -> Result<(), Error> {

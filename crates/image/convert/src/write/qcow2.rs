@@ -175,7 +175,7 @@ impl Writer for Qcow2 {
             Compression::Zlib => Packing::Deflate,
             Compression::Zstd => Packing::Zstd,
         });
-        Shape { unit: CLUSTER as usize, hole: CLUSTER as usize, packing }
+        Shape { unit: CLUSTER as usize, hole: CLUSTER as usize, packing, ordered: true }
     }
 
     fn place(&mut self, out: &Out<'_>, units: &[Unit], hosts: &mut Vec<u64>) -> Result<(), Error> {

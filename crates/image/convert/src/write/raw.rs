@@ -19,10 +19,10 @@ impl Raw {
 
 impl Writer for Raw {
     fn shape(&self) -> Shape {
-        Shape { unit: BLOCK, hole: BLOCK, packing: None }
+        Shape { unit: BLOCK, hole: BLOCK, packing: None, ordered: false }
     }
     fn place(&mut self, _out: &Out<'_>, units: &[Unit], hosts: &mut Vec<u64>) -> Result<(), Error> {
-        hosts.extend(units.iter().map(|u| u.at));
+        super::to_own_addresses(units, hosts);
         Ok(())
     }
     fn finish(&mut self, _out: &Out<'_>) -> Result<u64, Error> {

@@ -56,7 +56,7 @@ impl Vdi {
 
 impl Writer for Vdi {
     fn shape(&self) -> Shape {
-        Shape { unit: BLOCK as usize, hole: 64 << 10, packing: None }
+        Shape { unit: BLOCK as usize, hole: 64 << 10, packing: None, ordered: true }
     }
 
     fn place(&mut self, _out: &Out<'_>, units: &[Unit], hosts: &mut Vec<u64>) -> Result<(), Error> {

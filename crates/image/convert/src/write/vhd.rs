@@ -102,7 +102,7 @@ fn geometry(sectors: u64) -> (u16, u8, u8) {
 
 impl Writer for Vhd {
     fn shape(&self) -> Shape {
-        Shape { unit: BLOCK as usize, hole: 64 << 10, packing: None }
+        Shape { unit: BLOCK as usize, hole: 64 << 10, packing: None, ordered: true }
     }
 
     fn place(&mut self, out: &Out<'_>, units: &[Unit], hosts: &mut Vec<u64>) -> Result<(), Error> {

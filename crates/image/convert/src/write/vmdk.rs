@@ -106,7 +106,7 @@ impl Vmdk {
 
 impl Writer for Vmdk {
     fn shape(&self) -> Shape {
-        Shape { unit: GRAIN as usize, hole: GRAIN as usize, packing: Some(Packing::Grain) }
+        Shape { unit: GRAIN as usize, hole: GRAIN as usize, packing: Some(Packing::Grain), ordered: true }
     }
 
     fn place(&mut self, out: &Out<'_>, units: &[Unit], hosts: &mut Vec<u64>) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use image_convert::{Disk, Error, Format, Limits};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Of S08: no file takes more.
+/// No file takes more, whatever stands in it.
 const MOST_MEMORY_KIB: u64 = 64 << 10;
 const MOST_TIME: Duration = Duration::from_secs(2);
 

@@ -1,0 +1,5 @@
+#![no_main]
+
+use image_convert::testing::fuzz;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::inspect(bytes));

@@ -1,0 +1,8 @@
+#![no_main]
+
+use image_convert::Format;
+use image_convert::testing::fuzz;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::read(Format::Ploop, bytes);
+});
