@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use base::Secret;
 use image_backends::file::{DEFAULT_RESERVE, MountSettings};
 use image_backends::http::check_prefix;
-use image_backends::{FileBackend, HttpBackend, MemoryBackend, S3Backend, S3Settings, SwiftBackend, SwiftSettings};
+use image_backends::{
+    Clients, FileBackend, HttpBackend, MemoryBackend, S3Backend, S3Settings, SwiftBackend, SwiftSettings,
+};
 use image_model::{Backend, ONLY_STORE, Store, Stores};
 use std::path::Path;
 use std::sync::Arc;
@@ -80,7 +82,7 @@ fn open(name: &str, section: &ImageStore, data: &DataDir) -> Result<Arc<dyn Back
         StoreType::Swift => swift(section),
         StoreType::Http => {
             let below = section.below.iter().map(|url| check_prefix(url)).collect::<Result<_, _>>()?;
-            Ok(Arc::new(HttpBackend::new(below, client(section)?)))
+            Ok(Arc::new(HttpBackend::new(below, client(section, Some(patience(section)))?)))
         }
         StoreType::Memory => Ok(Arc::new(MemoryBackend::new(section.capacity_bytes))),
     }
@@ -91,11 +93,13 @@ fn patience(section: &ImageStore) -> Duration {
 }
 
 /// Follows no redirects: what is asked for is where the operator said.
-fn client(section: &ImageStore) -> Result<reqwest::Client> {
+fn client(section: &ImageStore, read_timeout: Option<Duration>) -> Result<reqwest::Client> {
     let mut client = platform_http::client()
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_PATIENCE.min(patience(section)))
-        .read_timeout(patience(section));
+        .connect_timeout(CONNECT_PATIENCE.min(patience(section)));
+    if let Some(timeout) = read_timeout {
+        client = client.read_timeout(timeout);
+    }
     if !section.ca_file.is_empty() {
         let pem = std::fs::read(&section.ca_file).with_context(|| section.ca_file.clone())?;
         for certificate in reqwest::Certificate::from_pem_bundle(&pem).with_context(|| section.ca_file.clone())? {
@@ -103,6 +107,10 @@ fn client(section: &ImageStore) -> Result<reqwest::Client> {
         }
     }
     client.build().context("the HTTP client")
+}
+
+fn clients(section: &ImageStore) -> Result<Clients> {
+    Ok(Clients { asking: client(section, Some(patience(section)))?, sending: client(section, None)? })
 }
 
 fn environment(name: &str) -> String {
@@ -134,7 +142,7 @@ fn s3(section: &ImageStore) -> Result<Arc<dyn Backend>> {
         part_bytes: section.part_mib << 20,
         abandoned_after: ABANDONED_AFTER,
     };
-    Ok(Arc::new(S3Backend::new(settings, client(section)?)?))
+    Ok(Arc::new(S3Backend::new(settings, clients(section)?)?))
 }
 
 /// A value of the section `[default]`, in the form of AWS' own tools.
@@ -180,7 +188,7 @@ fn swift(section: &ImageStore) -> Result<Arc<dyn Backend>> {
         abandoned_after: ABANDONED_AFTER,
         settle: SETTLE,
     };
-    Ok(Arc::new(SwiftBackend::new(settings, client(section)?)))
+    Ok(Arc::new(SwiftBackend::new(settings, clients(section)?)))
 }
 
 fn folder(path: &Path) -> Result<Arc<dyn Backend>> {

@@ -20,6 +20,7 @@ pub mod swift;
 pub use file::FileBackend;
 pub use http::HttpBackend;
 pub use memory::MemoryBackend;
+pub use parts::Clients;
 pub use s3::{S3Backend, S3Settings};
 pub use swift::{SwiftBackend, SwiftSettings};
 

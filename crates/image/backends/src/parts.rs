@@ -17,6 +17,19 @@ const DOUBLE_EVERY: u32 = 1000;
 const RETRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
+/// Bytes a second below which a part is believed to be stuck, and how long the answer to it may take.
+const SLOWEST: u64 = 128 << 10;
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Two clients of the same servers, neither of which follows redirects.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// For requests that are short: it gives up when nothing comes for a while.
+    pub asking: reqwest::Client,
+    /// For requests that take as long as their size says. Each has a time of its own.
+    pub sending: reqwest::Client,
+}
+
 /// The bytes of a part.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Part {
@@ -25,6 +38,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// How long it may take to be sent, and answered.
+    pub(crate) fn patience(&self) -> Duration {
+        ANSWER + Duration::from_secs(self.size / SLOWEST)
+    }
+
     /// As the body of a request.
     pub(crate) fn body(&self) -> reqwest::Body {
         let chunks = self.chunks.clone();

@@ -9,11 +9,11 @@ mod write;
 
 use crate::download::{body, length, nothing, ranged};
 use crate::failure::{refused, unanswered};
-use crate::parts::PartWriter;
+use crate::parts::{Clients, Part, PartWriter};
 use async_trait::async_trait;
 use base::Secret;
 use image_model::{Backend, BackendError, ByteStream, Stored, Writer};
-use reqwest::{Client, Method, RequestBuilder, Response, header};
+use reqwest::{Method, RequestBuilder, Response, header};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -53,14 +53,14 @@ struct Store {
     settings: S3Settings,
     bucket: Bucket,
     credentials: Credentials,
-    http: Client,
+    http: Clients,
     /// What every location begins with.
     root: String,
 }
 
 impl S3Backend {
-    /// `http` must not follow redirects. Nothing is asked of the server yet.
-    pub fn new(settings: S3Settings, http: Client) -> Result<Self, BackendError> {
+    /// Nothing is asked of the server yet.
+    pub fn new(settings: S3Settings, http: Clients) -> Result<Self, BackendError> {
         let style = if settings.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
         let (endpoint, name) = (settings.endpoint.clone(), settings.bucket.clone());
         let bucket = Bucket::new(endpoint, style, name, settings.region.clone())
@@ -81,7 +81,13 @@ impl Store {
     }
 
     fn request<'a, A: S3Action<'a>>(&self, method: Method, action: &A) -> RequestBuilder {
-        self.http.request(method, action.sign(SIGNED_FOR))
+        self.http.asking.request(method, action.sign(SIGNED_FOR))
+    }
+
+    /// A request that carries data.
+    fn sending<'a, A: S3Action<'a>>(&self, action: &A, part: &Part) -> RequestBuilder {
+        let request = self.http.sending.put(action.sign(SIGNED_FOR)).timeout(part.patience());
+        request.header(header::CONTENT_LENGTH, part.size).body(part.body())
     }
 
     /// Sends it; what is no success is an error.

@@ -39,7 +39,7 @@ impl Object {
 impl Sink for Object {
     async fn put_whole(&self, part: &Part) -> Result<(), BackendError> {
         let put = self.store.bucket.put_object(Some(&self.store.credentials), &self.object);
-        let request = self.store.request(Method::PUT, &put).header(header::CONTENT_LENGTH, part.size).body(part.body());
+        let request = self.store.sending(&put, part);
         self.store.send("write", &self.object, request).await.map(drop)
     }
 
@@ -55,7 +55,7 @@ impl Sink for Object {
         let number = u16::try_from(number).map_err(|e| unreadable("send a part", e))?;
         let (credentials, upload) = (Some(&self.store.credentials), self.upload()?);
         let put = self.store.bucket.upload_part(credentials, &self.object, number, upload);
-        let request = self.store.request(Method::PUT, &put).header(header::CONTENT_LENGTH, part.size).body(part.body());
+        let request = self.store.sending(&put, part);
         let answer = self.store.send("write a part of", &self.object, request).await?;
         let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
         tag.map(str::to_owned).ok_or_else(|| unreadable("send a part", "it has no ETag"))

@@ -39,7 +39,10 @@ impl Store {
         let limit = PAGE.to_string();
         loop {
             let query = [("format", "json"), ("limit", &limit), ("prefix", prefix), ("marker", &marker)];
-            let answer = match self.ask(&Ask { method: Method::GET, object: None, query: &query }, |r| r).await {
+            let answer = match self
+                .ask(&Ask { method: Method::GET, object: None, query: &query, carries: false }, |r| r)
+                .await
+            {
                 // the container is made with the first image
                 Err(BackendError::NotFound(_)) if self.settings.create_container => return Ok(all),
                 other => other?,

@@ -10,13 +10,13 @@ mod write;
 
 use crate::download::{body, length, nothing, ranged};
 use crate::failure::{refused, unanswered};
-use crate::parts::PartWriter;
+use crate::parts::{Clients, PartWriter};
 use async_trait::async_trait;
 use base::Secret;
 use image_model::{Backend, BackendError, ByteStream, Stored, Writer};
 use login::Session;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Map, Value};
 use std::ops::Range;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct SwiftBackend(Arc<Store>);
 #[derive(Debug)]
 struct Store {
     settings: SwiftSettings,
-    http: Client,
+    http: Clients,
     session: Session,
     /// What every location begins with.
     root: String,
@@ -68,14 +68,16 @@ struct Ask<'a> {
     /// `None`: the container itself.
     object: Option<&'a str>,
     query: &'a [(&'a str, &'a str)],
+    /// It carries data, and takes as long as that does.
+    carries: bool,
 }
 
 impl SwiftBackend {
-    /// `http` must not follow redirects. Nothing is asked of the servers yet.
-    pub fn new(settings: SwiftSettings, http: Client) -> Self {
+    /// Nothing is asked of the servers yet.
+    pub fn new(settings: SwiftSettings, http: Clients) -> Self {
         let auth = settings.auth_url.as_str().trim_end_matches('/');
         let root = format!("swift+{auth}/{}/{}/", settings.project_name, settings.container);
-        let session = Session::new(&settings, http.clone());
+        let session = Session::new(&settings, http.asking.clone());
         Self(Arc::new(Store { settings, http, session, root }))
     }
 }
@@ -112,7 +114,8 @@ impl Store {
                 false => Url::parse_with_params(&url, ask.query),
             };
             let url = url.map_err(|e| BackendError::BadLocation(format!("{}: {e}", grant.account)))?;
-            let request = self.http.request(ask.method.clone(), url).header("x-auth-token", grant.token.expose());
+            let client = if ask.carries { &self.http.sending } else { &self.http.asking };
+            let request = client.request(ask.method.clone(), url).header("x-auth-token", grant.token.expose());
             let answer = with(request).send().await.map_err(|e| unanswered(&what, e))?;
             if answer.status() == StatusCode::UNAUTHORIZED && !is_last {
                 grant = self.session.grant(Some(&grant)).await?;
@@ -127,11 +130,11 @@ impl Store {
     }
 
     async fn plain(&self, method: Method, object: &str) -> Result<Response, BackendError> {
-        self.ask(&Ask { method, object: Some(object), query: &[] }, |r| r).await
+        self.ask(&Ask { method, object: Some(object), query: &[], carries: false }, |r| r).await
     }
 
     async fn ensure_container(&self) -> Result<(), BackendError> {
-        let container = |method| Ask { method, object: None, query: &[] };
+        let container = |method| Ask { method, object: None, query: &[], carries: false };
         match self.ask(&container(Method::HEAD), |r| r).await {
             Err(BackendError::NotFound(_)) if self.settings.create_container => {
                 self.ask(&container(Method::PUT), |r| r.header("content-length", 0)).await.map(drop)
@@ -202,7 +205,7 @@ impl Backend for SwiftBackend {
         if let Some(empty) = nothing(&range) {
             return Ok(empty);
         }
-        let ask = Ask { method: Method::GET, object: Some(key), query: &[] };
+        let ask = Ask { method: Method::GET, object: Some(key), query: &[], carries: false };
         let answer = self.0.ask(&ask, |r| ranged(r, &range)).await?;
         Ok(body(format!("read {location}"), answer, range))
     }

@@ -27,8 +27,10 @@ impl Object {
     }
 
     async fn put(&self, object: &str, part: &Part) -> Result<(), BackendError> {
-        let ask = Ask { method: Method::PUT, object: Some(object), query: &[] };
-        let with = |r: reqwest::RequestBuilder| r.header(header::CONTENT_LENGTH, part.size).body(part.body());
+        let ask = Ask { method: Method::PUT, object: Some(object), query: &[], carries: true };
+        let with = |r: reqwest::RequestBuilder| {
+            r.timeout(part.patience()).header(header::CONTENT_LENGTH, part.size).body(part.body())
+        };
         self.store.ask(&ask, with).await.map(drop)
     }
 }
@@ -51,7 +53,7 @@ impl Sink for Object {
 
     async fn complete(&self, _parts: &[String], size: u64) -> Result<(), BackendError> {
         let manifest = format!("{}/{}-", super::encoded(&self.store.settings.container), super::encoded(&self.key));
-        let ask = Ask { method: Method::PUT, object: Some(&self.key), query: &[] };
+        let ask = Ask { method: Method::PUT, object: Some(&self.key), query: &[], carries: false };
         let with = |r: reqwest::RequestBuilder| {
             r.header("x-object-manifest", manifest.as_str()).header(header::CONTENT_LENGTH, 0)
         };

@@ -1,10 +1,10 @@
 //! Against moto.
 
-use crate::servers::{Server, free_port, tools};
+use crate::servers::{Server, clients, free_port, tools};
 use crate::suite::{conforms, pattern, read, store};
 use base::Secret;
 use bytes::Bytes;
-use image_backends::{S3Backend, S3Settings};
+use image_backends::{Clients, S3Backend, S3Settings};
 use image_model::{Backend, BackendError};
 use std::net::SocketAddr;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn settings(port: u16) -> S3Settings {
 }
 
 fn backend(settings: S3Settings) -> S3Backend {
-    S3Backend::new(settings, platform_http::client().build().unwrap()).unwrap()
+    S3Backend::new(settings, clients()).unwrap()
 }
 
 #[tokio::test]
@@ -51,6 +51,7 @@ async fn virtual_hosted_style() {
     let Some(moto) = moto() else { return };
     let address = SocketAddr::from(([127, 0, 0, 1], moto.port));
     let http = platform_http::client().resolve("images.s3.amazonaws.com", address).build().unwrap();
+    let http = Clients { asking: http.clone(), sending: http };
     let endpoint = format!("http://s3.amazonaws.com:{}", moto.port).parse().unwrap();
     let settings = S3Settings { endpoint, path_style: false, ..settings(moto.port) };
     conforms(&S3Backend::new(settings, http).unwrap(), 17_000_000).await;
@@ -121,6 +122,20 @@ async fn a_large_image_takes_little_memory() {
     assert_eq!(s3.size(&location).await.unwrap(), 160 << 20);
     let grown = peak() - before;
     assert!(grown < 48 << 10, "160 MiB took {grown} KiB more");
+}
+
+/// It takes the connection, and says nothing.
+#[tokio::test]
+async fn a_server_that_hangs_is_not_waited_for() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let asking = platform_http::client().read_timeout(Duration::from_millis(200)).build().unwrap();
+    let http = Clients { sending: asking.clone(), asking };
+    let s3 = S3Backend::new(settings(silent.local_addr().unwrap().port()), http).unwrap();
+    let began = std::time::Instant::now();
+    for error in [s3.create("x", None).await.err().unwrap(), s3.size(&s3.location("x")).await.err().unwrap()] {
+        assert!(matches!(error, BackendError::Unavailable(_)), "{error}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Real servers, started for a test and ended with it.
 
+use image_backends::Clients;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,13 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }
+}
+
+/// Clients that give up soon.
+pub(crate) fn clients() -> Clients {
+    let client = || platform_http::client().redirect(reqwest::redirect::Policy::none());
+    let asking = client().read_timeout(Duration::from_secs(10)).build().unwrap();
+    Clients { asking, sending: client().build().unwrap() }
 }
 
 /// A port that nobody has.

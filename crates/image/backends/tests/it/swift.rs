@@ -1,7 +1,7 @@
 //! Against Swift's own proxy, account, container and object servers. Identity, which hands out the tokens, is the test's,
 //! and so is the proxy's filter that takes no others.
 
-use crate::servers::{Server, free_port, tools};
+use crate::servers::{Server, clients, free_port, tools};
 use crate::suite::{conforms, pattern, read, store};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -140,7 +140,7 @@ impl Swift {
 }
 
 fn backend(settings: SwiftSettings) -> SwiftBackend {
-    SwiftBackend::new(settings, platform_http::client().build().unwrap())
+    SwiftBackend::new(settings, clients())
 }
 
 /// A login that gives a new token each time. Its catalog has other regions and interfaces, too.
