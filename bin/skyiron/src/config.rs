@@ -123,6 +123,7 @@ pub(crate) struct Image {
     pub stores: BTreeMap<String, ImageStore>,
     pub do_secure_hash: bool,
     pub size_cap_bytes: u64,
+    pub certificates_dir: String,
     pub policy_file: String,
 }
 
@@ -239,6 +240,7 @@ impl Default for Image {
             stores: BTreeMap::new(),
             do_secure_hash: true,
             size_cap_bytes: 1 << 40,
+            certificates_dir: String::new(),
             policy_file: String::new(),
         }
     }
@@ -428,6 +430,10 @@ const KEYS: &[(&str, &str)] = &[
         "Data registered by its location is read, hashed and inspected before its image is active.",
     ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
+    (
+        "image.certificates_dir",
+        "Folder of the certificates that images are signed with, each called UUID.pem. Empty: signed images are refused.",
+    ),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
     (
         "image_import.methods",

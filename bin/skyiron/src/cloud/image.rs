@@ -3,10 +3,14 @@
 use super::stores::open_stores;
 use super::{Assembly, Ground, Role, imports, with_policy};
 use anyhow::{Context, Result, bail};
-use image_api::{BusImages, BusRegistry, Glance, ImageApi, Imports, LocalImages, Tickets};
+use image_api::{
+    BusImages, BusRegistry, CertificateFolder, Certificates, Glance, ImageApi, Imports, LocalImages, NoCertificates,
+    Tickets,
+};
 use image_model::{ImageProxy, Limits, Registry, Stores};
 use platform_http::Authenticate;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Starts what this process is to run of it. Gives what compute reads images through, and the stores of an image-api.
@@ -61,8 +65,17 @@ fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores, imports: Impo
         limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
         do_secure_hash: config.do_secure_hash,
         imports,
+        certificates: certificates(&config.certificates_dir)?,
         clock: g.clock.clone(),
     }))
+}
+
+fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
+    if dir.is_empty() {
+        return Ok(Arc::new(NoCertificates));
+    }
+    let folder = CertificateFolder::open(Path::new(dir)).with_context(|| format!("image.certificates_dir: {dir}"))?;
+    Ok(Arc::new(folder))
 }
 
 /// Where other processes of the cloud reach this one's listener.

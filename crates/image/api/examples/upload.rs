@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use base::{RequestContext, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
-use image_api::{Glance, ImageApi, Imports, LocalImages, default_policy, service};
+use image_api::{Glance, ImageApi, Imports, LocalImages, NoCertificates, default_policy, service};
 use image_backends::FileBackend;
 use image_model::{ImageSource, Limits, Registry, Stores, new_image};
 use image_registry::Store;
@@ -104,6 +104,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         limits: Limits::default(),
         do_secure_hash: true,
         imports: Imports::default(),
+        certificates: Arc::new(NoCertificates),
         clock: Arc::new(SystemClock),
     });
     let service = Arc::new(service(glance.clone(), Arc::new(Everybody), String::new()));

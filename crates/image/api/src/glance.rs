@@ -3,6 +3,7 @@
 use crate::fault;
 use crate::import::Imports;
 use crate::policy;
+use crate::signature::Certificates;
 use base::policy::Enforcer;
 use base::{Clock, ImageId, RequestContext};
 use image_model::{Image, Limits, Registry, Stores, Viewer};
@@ -19,6 +20,8 @@ pub struct ImageApi {
     /// Data registered by its location is read and hashed before the image is active.
     pub do_secure_hash: bool,
     pub imports: Imports,
+    /// What signed images are verified with.
+    pub certificates: Arc<dyn Certificates>,
     pub clock: Arc<dyn Clock>,
 }
 

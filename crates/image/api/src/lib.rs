@@ -12,6 +12,7 @@
 //! | [`stores`] | where bytes are kept |
 //! | [`import`], [`tasks`] | data that is staged, fetched or copied by tasks |
 //! | [`fetch`] | URLs that users name |
+//! | [`signature`] | data that is verified before its image is active |
 //! | [`metadefs`] | what properties mean |
 //! | [`remote`] | compute in other processes: records over the bus, bytes by ticket |
 //! | [`info`], [`schemas`], [`versions`] | what the service says of itself |
@@ -34,6 +35,7 @@ mod proxy;
 mod remote;
 mod routes;
 mod schemas;
+mod signature;
 mod source;
 mod stores;
 mod tags;
@@ -48,4 +50,5 @@ pub use janitor::{tend, tend_alone};
 pub use policy::default_policy;
 pub use remote::{BusImages, Tickets, serve as serve_on_bus, transfer_routes};
 pub use routes::{service, table};
+pub use signature::{CertificateError, CertificateFolder, Certificates, NoCertificates};
 pub use source::LocalImages;

@@ -1,8 +1,10 @@
 //! Hashes of a stream, computed beside it.
 
+use crate::signature::HashMethod;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use ring::digest;
+use sha2::Sha224;
 use tokio::sync::{mpsc, oneshot};
 
 /// Chunks on their way to a hash. They are shared with the other takers, not copied.
@@ -14,6 +16,8 @@ pub(crate) struct Hashes {
     pub md5: String,
     /// `os_hash_value`, by the algorithm asked for.
     pub other: String,
+    /// What a signature is over, if it was asked for.
+    pub signed: Option<Vec<u8>>,
 }
 
 /// What `os_hash_value` may be. Everything stored here is hashed by SHA-512; the others are for who has them already.
@@ -47,15 +51,24 @@ impl HashAlgo {
     }
 }
 
-/// Both hashes, each on a thread of its own.
+/// The hashes, each on a thread of its own.
 pub(crate) struct Hashing {
     md5: Worker,
     /// `None`: the other is MD5, too.
     other: Option<Worker>,
+    signed: Option<Signed>,
+}
+
+/// Where the hash comes from that a signature is over.
+enum Signed {
+    /// It is the same as the other.
+    Other,
+    Own(Worker),
 }
 
 impl Hashing {
-    pub(crate) fn start(algo: HashAlgo) -> Self {
+    /// `signed`: what a signature is over, too.
+    pub(crate) fn start(algo: HashAlgo, signed: Option<HashMethod>) -> Self {
         let other = match algo {
             HashAlgo::Md5 => None,
             HashAlgo::Sha1 => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
@@ -63,13 +76,18 @@ impl Hashing {
             HashAlgo::Sha512 => Some(&digest::SHA512),
         };
         Self {
-            md5: Worker::start(Md5::new(), |hash, chunk| hash.update(chunk), |hash| hex(&hash.finalize())),
-            other: other.map(|algorithm| {
-                Worker::start(
-                    digest::Context::new(algorithm),
+            md5: Worker::start(Md5::new(), |hash, chunk| hash.update(chunk), |hash| hash.finalize().to_vec()),
+            other: other.map(Worker::ring),
+            signed: signed.map(|method| match (method, algo) {
+                (HashMethod::Sha256, HashAlgo::Sha256) | (HashMethod::Sha512, HashAlgo::Sha512) => Signed::Other,
+                (HashMethod::Sha224, _) => Signed::Own(Worker::start(
+                    Sha224::new(),
                     |hash, chunk| hash.update(chunk),
-                    |hash| hex(hash.finish().as_ref()),
-                )
+                    |hash| hash.finalize().to_vec(),
+                )),
+                (HashMethod::Sha256, _) => Signed::Own(Worker::ring(&digest::SHA256)),
+                (HashMethod::Sha384, _) => Signed::Own(Worker::ring(&digest::SHA384)),
+                (HashMethod::Sha512, _) => Signed::Own(Worker::ring(&digest::SHA512)),
             }),
         }
     }
@@ -77,6 +95,9 @@ impl Hashing {
         self.md5.update(chunk).await;
         if let Some(other) = &self.other {
             other.update(chunk).await;
+        }
+        if let Some(Signed::Own(signed)) = &self.signed {
+            signed.update(chunk).await;
         }
     }
     /// `None`: a hashing thread could not go on.
@@ -86,20 +107,32 @@ impl Hashing {
             Some(other) => other.finish().await?,
             None => md5.clone(),
         };
-        Some(Hashes { md5, other })
+        let signed = match self.signed {
+            None => None,
+            Some(Signed::Other) => Some(other.clone()),
+            Some(Signed::Own(worker)) => Some(worker.finish().await?),
+        };
+        Some(Hashes { md5: hex(&md5), other: hex(&other), signed })
     }
 }
 
 struct Worker {
     chunks: mpsc::Sender<Bytes>,
-    result: oneshot::Receiver<String>,
+    result: oneshot::Receiver<Vec<u8>>,
 }
 
 impl Worker {
+    fn ring(algorithm: &'static digest::Algorithm) -> Self {
+        Self::start(
+            digest::Context::new(algorithm),
+            |hash, chunk| hash.update(chunk),
+            |hash| hash.finish().as_ref().to_vec(),
+        )
+    }
     fn start<H: Send + 'static>(
         mut hash: H,
         update: impl Fn(&mut H, &[u8]) + Send + 'static,
-        finish: impl FnOnce(H) -> String + Send + 'static,
+        finish: impl FnOnce(H) -> Vec<u8> + Send + 'static,
     ) -> Self {
         let (chunks, mut incoming) = mpsc::channel::<Bytes>(QUEUE);
         let (tell, result) = oneshot::channel();
@@ -115,7 +148,7 @@ impl Worker {
         // fails only if the thread has died; then there will be no result
         let _died = self.chunks.send(chunk.clone()).await;
     }
-    async fn finish(self) -> Option<String> {
+    async fn finish(self) -> Option<Vec<u8>> {
         drop(self.chunks);
         self.result.await.ok()
     }
@@ -137,12 +170,19 @@ mod tests {
             (HashAlgo::Sha256, "d7a8fbb307d78094"),
             (HashAlgo::Sha512, "07e547d9586f6a73"),
         ] {
-            hashed(algo, begin).await;
+            for (method, signed_begin) in [
+                (HashMethod::Sha224, "730e109bd7a8a32b"),
+                (HashMethod::Sha256, "d7a8fbb307d78094"),
+                (HashMethod::Sha384, "ca737f1014a48f4c"),
+                (HashMethod::Sha512, "07e547d9586f6a73"),
+            ] {
+                hashed(algo, begin, method, signed_begin).await;
+            }
         }
     }
 
-    async fn hashed(algo: HashAlgo, begin: &str) {
-        let hashing = Hashing::start(algo);
+    async fn hashed(algo: HashAlgo, begin: &str, method: HashMethod, signed_begin: &str) {
+        let hashing = Hashing::start(algo, Some(method));
         for chunk in ["The quick brown fox ", "jumps over ", "", "the lazy dog"] {
             hashing.update(&Bytes::from_static(chunk.as_bytes())).await;
         }
@@ -150,5 +190,7 @@ mod tests {
         assert_eq!(hashes.md5, "9e107d9d372bb6826bd81d3542a419d6");
         assert!(hashes.other.starts_with(begin), "{algo:?}: {}", hashes.other);
         assert_eq!(hashes.other.len(), algo.size() * 2);
+        let signed = hex(&hashes.signed.unwrap());
+        assert!(signed.starts_with(signed_begin), "{method:?}: {signed}");
     }
 }

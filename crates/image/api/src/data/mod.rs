@@ -1,6 +1,6 @@
 //! `/v2/images/{image_id}/file`: the bytes, and what imports share with it.
 //!
-//! Data goes through once: every chunk is hashed (MD5 and SHA-512, each on a thread), inspected and written, side
+//! Data goes through once: every chunk is hashed (MD5 and SHA-512, each on a thread, and what a signature wants), inspected and written, side
 //! by side and bounded, so that it takes as long as the slowest of them and holds a few MiB whatever the image's size.
 
 mod copies;

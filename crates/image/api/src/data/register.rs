@@ -5,6 +5,7 @@ use super::hashing::HashAlgo;
 use super::held::Held;
 use super::store::{Failed, Room, pass};
 use super::upload::{check_ready, room};
+use crate::signature::Signed;
 use crate::{Glance, fault};
 use base::RequestContext;
 use image_model::{Image, Location, Store, StoredData};
@@ -33,9 +34,9 @@ pub(crate) async fn register(
     let location = Location { store: store.name.clone(), url: url.to_owned() };
     let upload = Uuid::new_v4().simple().to_string();
     let (held, image) = Held::begin(glance, cx, image.id, upload, location.clone()).await?;
-    let (store, secure) = (store.clone(), glance.do_secure_hash);
+    let (store, glance) = (store.clone(), glance.clone());
     tokio::spawn(async move {
-        let read = read(&store, &image, location, &room, claimed, secure).await;
+        let read = read(&glance, &store, &image, location, &room, claimed).await;
         let ended = match read {
             Ok(data) => held.finish(data).await,
             Err(fault) => Err(held.give_back(Failed::Refused(fault)).await),
@@ -48,16 +49,17 @@ pub(crate) async fn register(
 }
 
 async fn read(
+    glance: &Glance,
     store: &Store,
     image: &Image,
     location: Location,
     room: &Room,
     claimed: Option<Claimed>,
-    secure: bool,
 ) -> Result<StoredData, Fault> {
     let size = store.backend.size(&location.url).await.map_err(fault::of_backend)?;
     room.check(size)?;
-    if !secure {
+    let signed = Signed::of(glance, image).await?;
+    if !glance.do_secure_hash && signed.is_none() {
         let (algo, hash) = claimed.map(|c| (c.algo.as_str().to_owned(), c.hash)).unzip();
         let unread =
             StoredData { location, size, virtual_size: None, checksum: None, os_hash_algo: algo, os_hash_value: hash };
@@ -65,7 +67,7 @@ async fn read(
     }
     let algo = claimed.as_ref().map_or(HashAlgo::Sha512, |c| c.algo);
     let stream = store.backend.open(&location.url, Some(0..size)).await.map_err(fault::of_backend)?;
-    let found = match pass(image, &mut Stored(stream), room, algo, None).await {
+    let found = match pass(image, &mut Stored(stream), room, algo, signed.as_ref(), None).await {
         Ok(found) => found,
         Err(Failed::Refused(fault)) => return Err(fault),
         Err(Failed::Lost) => return Err(Fault::conflict("The image is gone.")),

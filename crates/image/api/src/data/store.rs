@@ -3,8 +3,9 @@
 use super::hashing::{HashAlgo, Hashing};
 use super::lease::Lease;
 use super::{Copies, Source};
+use crate::signature::Signed;
 use image_formats::Inspector;
-use image_model::{Image, Location, Store, StoredData};
+use image_model::{Image, Location, StoredData};
 use platform_http::{Body, Fault, StatusCode};
 
 /// Why data was not stored. Nothing of it is left.
@@ -49,19 +50,17 @@ impl Room {
     }
 }
 
-/// Stores the body in `store` under `key`. Committed, but not yet known to the registry.
+/// Stores the body. Committed, but not yet known to the registry.
 pub(super) async fn store(
-    store: &Store,
+    mut copies: Copies,
     image: &Image,
-    key: &str,
     body: &mut Body,
-    expected: Option<u64>,
     room: &Room,
+    signed: Option<&Signed>,
     lease: &mut Lease,
 ) -> Result<StoredData, Failed> {
-    let mut copies = Copies::open(std::slice::from_ref(store), key, expected, true).await.map_err(|f| f.fault)?;
     let passed = tokio::select! {
-        passed = pass(image, body, room, HashAlgo::Sha512, Some(&mut copies)) => passed,
+        passed = pass(image, body, room, HashAlgo::Sha512, signed, Some(&mut copies)) => passed,
         () = lease.lost() => Err(Failed::Lost),
     };
     match passed {
@@ -99,15 +98,16 @@ impl Found {
     }
 }
 
-/// `copies`: `None` if the bytes are where they will stay.
+/// `signed`: what the data must prove to be. `copies`: `None` if the bytes are where they will stay.
 pub(crate) async fn pass(
     image: &Image,
     source: &mut dyn Source,
     room: &Room,
     algo: HashAlgo,
+    signed: Option<&Signed>,
     mut copies: Option<&mut Copies>,
 ) -> Result<Found, Failed> {
-    let hashing = Hashing::start(algo);
+    let hashing = Hashing::start(algo, signed.map(Signed::method));
     let transparent = image.container_format.is_some_and(|c| c.is_transparent());
     let mut inspector = transparent.then(|| Inspector::new(image.disk_format.map(|f| f.as_str())));
     let mut size = 0;
@@ -127,6 +127,9 @@ pub(crate) async fn pass(
         return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal).into());
     }
     let hashes = hashing.finish().await.ok_or_else(|| Fault::unavailable("The image could not be hashed."))?;
+    if let Some(signed) = signed {
+        signed.verify(&hashes.signed.unwrap_or_default())?;
+    }
     metrics::counter!("skyiron_image_uploaded_bytes_total").increment(size);
     Ok(Found {
         size,

@@ -1,8 +1,9 @@
 //! `PUT /v2/images/{image_id}/file`
 
 use super::held::Held;
-use super::key;
 use super::store::{Room, store};
+use super::{Copies, key};
+use crate::signature::Signed;
 use crate::{Glance, fault, policy};
 use http_body_util::BodyExt;
 use image_model::{Image, Location, Status, Store, next};
@@ -54,7 +55,12 @@ async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply,
     let key = key(image.id, &upload);
     let location = Location { store: into.name.clone(), url: into.backend.location(&key) };
     let (mut held, image) = Held::begin(glance, &call.cx, image.id, upload, location).await?;
-    match store(into, &image, &key, body, expected, &room, &mut held.lease).await {
+    let stored = async {
+        let signed = Signed::of(glance, &image).await?;
+        let copies = Copies::open(std::slice::from_ref(into), &key, expected, true).await.map_err(|f| f.fault)?;
+        store(copies, &image, body, &room, signed.as_ref(), &mut held.lease).await
+    };
+    match stored.await {
         Ok(data) => {
             platform_faults::at("image.upload.stored").await;
             held.finish(data).await?;

@@ -75,7 +75,7 @@ async fn spooled(
     room: &Room,
 ) -> Result<(File, Option<Arc<Reserved>>), Failed> {
     if let (Method::GlanceDirect, Some(staged)) = (&claimed.plan.method, &claimed.staged) {
-        let found = pass(image, &mut *opened.source, room, HashAlgo::Sha512, None).await?;
+        let found = pass(image, &mut *opened.source, room, HashAlgo::Sha512, None, None).await?;
         opened.check(&found)?;
         let file = staging::here(glance)?.file(image.id, &staged.upload).map_err(fault::of_backend)?;
         return Ok((file.ok_or_else(no_folder)?, None));
@@ -84,7 +84,7 @@ async fn spooled(
     let reading = file.try_clone().map_err(|e| Fault::internal(&e))?;
     let spool = Spool { file: tokio::fs::File::from_std(file), space: space.clone(), written: 0 };
     let mut copies = Copies::of("staging", Box::new(spool));
-    let found = pass(image, &mut *opened.source, room, HashAlgo::Sha512, Some(&mut copies)).await?;
+    let found = pass(image, &mut *opened.source, room, HashAlgo::Sha512, None, Some(&mut copies)).await?;
     opened.check(&found)?;
     copies.commit().await.map_err(|not| not.fault)?;
     Ok((reading, Some(space)))

@@ -8,6 +8,7 @@ use crate::data::lease::{self, Lease};
 use crate::data::{Copies, Failed, HashAlgo, key, pass, room};
 use crate::fault;
 use crate::janitor::remove_leftovers;
+use crate::signature::Signed;
 use image_model::{Claimed, Image, Imported, Location, Method, RegistryError, Store, StoredData, Viewer};
 use platform_http::{Fault, StatusCode};
 use std::time::Duration;
@@ -81,6 +82,13 @@ async fn import(
     let opened = source::open(glance, claimed, &image, progress).await?;
     image.disk_format = opened.imported.disk_format.or(image.disk_format);
     image.container_format = opened.imported.container_format.or(image.container_format);
+    image.properties.extend(opened.imported.properties.clone());
+    // a copy of what has its hash needs no other proof, and may be made when the certificate is no longer valid
+    let signed = if opened.sha512.is_some() && matches!(claimed.plan.method, Method::CopyImage) {
+        None
+    } else {
+        Signed::of(glance, &image).await?
+    };
     let room = room(glance, &image).await?.for_copies(stores.len());
     room.check(opened.size.unwrap_or(0))?;
     let mut opened = converted(glance, claimed, &image, opened, &room).await?;
@@ -97,7 +105,7 @@ async fn import(
         failed_stores.extend(failed.stores);
         failed.fault
     })?;
-    let passed = pass(&image, &mut *opened.source, &room, HashAlgo::Sha512, Some(&mut copies)).await;
+    let passed = pass(&image, &mut *opened.source, &room, HashAlgo::Sha512, signed.as_ref(), Some(&mut copies)).await;
     let checked = passed.and_then(|found| opened.check(&found).map(|()| found).map_err(Failed::from));
     let stored = match checked {
         Ok(found) => copies.commit().await.map(|at| (found, at)),

@@ -5,7 +5,7 @@ use axum::body::Body;
 use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
 use http::{Method, Request};
-use image_api::{BusRegistry, Glance, ImageApi, ImportSettings, Imports, default_policy, service};
+use image_api::{BusRegistry, CertificateFolder, Glance, ImageApi, ImportSettings, Imports, default_policy, service};
 use image_backends::{FileBackend, MemoryBackend};
 use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry, Stored, Stores, Writer, data_key};
 use image_registry::Store;
@@ -14,7 +14,7 @@ use platform_db::Db;
 use platform_http::{AuthError, Authenticate, Service};
 use serde_json::{Value, json};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) struct Cloud {
@@ -28,6 +28,9 @@ pub(crate) struct Cloud {
     /// The registry's place on the bus.
     served: Option<Subscription>,
 }
+
+/// What signed images are verified with.
+pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/signed");
 
 /// A web server that has one file.
 struct Web;
@@ -136,14 +139,24 @@ impl Cloud {
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
         let served = image_registry::serve(&*bus, registry.clone());
         let asked = Arc::new(BusRegistry::on(bus));
-        let mut cloud = Self::assembled(dir, registry, asked, limits, Imports::new(settings));
+        let mut cloud = Self::assembled(dir, registry, asked, limits, Imports::new(settings), true);
         cloud.served = Some(served);
         cloud
     }
 
     /// `asked` is the registry that the API talks to: the store itself, or something in between.
     pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
-        Self::assembled(dir, registry, asked, limits, Imports::default())
+        Self::assembled(dir, registry, asked, limits, Imports::default(), true)
+    }
+
+    /// One that reads data at a location only if `do_secure_hash`.
+    pub(crate) async fn hashing(do_secure_hash: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&format!("sqlite:{}", dir.path().join("cloud.db").display())).await.unwrap();
+        db.migrate().await.unwrap();
+        let registry = Store::new(db);
+        let asked = Arc::new(registry.clone());
+        Self::assembled(dir, registry, asked, Limits::default(), Imports::default(), do_secure_hash)
     }
 
     fn assembled(
@@ -152,6 +165,7 @@ impl Cloud {
         asked: Arc<dyn Registry>,
         limits: Limits,
         imports: Imports,
+        do_secure_hash: bool,
     ) -> Self {
         let backend = FileBackend::open(dir.path().join("images"), 0).unwrap();
         let spare = MemoryBackend::new(64 << 20);
@@ -171,8 +185,9 @@ impl Cloud {
             stores: Stores::new(stores, "main").unwrap(),
             enforcer: Arc::new(default_policy().unwrap()),
             limits,
-            do_secure_hash: true,
+            do_secure_hash,
             imports,
+            certificates: Arc::new(CertificateFolder::open(Path::new(CERTIFICATES)).unwrap()),
             clock: Arc::new(SystemClock),
         });
         let service = Arc::new(service(glance.clone(), Arc::new(Names), "http://localhost/identity".into()));

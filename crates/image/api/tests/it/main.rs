@@ -12,6 +12,7 @@ mod metadefs;
 mod patching;
 mod records;
 mod sharing;
+mod signed;
 mod stores;
 mod vanishing;
 mod web;
