@@ -123,6 +123,7 @@ pub(crate) struct Image {
     pub stores: BTreeMap<String, ImageStore>,
     pub do_secure_hash: bool,
     pub size_cap_bytes: u64,
+    pub use_keystone_limits: bool,
     pub policy_file: String,
 }
 
@@ -239,6 +240,7 @@ impl Default for Image {
             stores: BTreeMap::new(),
             do_secure_hash: true,
             size_cap_bytes: 1 << 40,
+            use_keystone_limits: false,
             policy_file: String::new(),
         }
     }
@@ -428,6 +430,10 @@ const KEYS: &[(&str, &str)] = &[
         "Data registered by its location is read, hashed and inspected before its image is active.",
     ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
+    (
+        "image.use_keystone_limits",
+        "Projects may have what identity's limits of the service image say, and nothing of what has none registered.",
+    ),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
     (
         "image_import.methods",
