@@ -189,11 +189,12 @@ impl Cloud {
 
 /// Starts every role of this process.
 async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Result<Assembly> {
-    let auth = identity::start(g, &mut a).await?;
+    let asked = identity::start(g, &mut a).await?;
+    let auth = asked.auth.clone();
     if g.roles.has(Role::Placement) {
         placement(g, auth.clone(), &mut a)?;
     }
-    let (images, stores) = image::start(g, auth.clone(), address, &mut a).await?;
+    let (images, stores) = image::start(g, asked, address, &mut a).await?;
     compute::start(g, auth, images, &mut a).await?;
     doctor::start(g, stores, &mut a)?;
     Ok(a)

@@ -124,6 +124,7 @@ pub(crate) struct Image {
     pub do_secure_hash: bool,
     pub size_cap_bytes: u64,
     pub certificates_dir: String,
+    pub use_keystone_limits: bool,
     pub policy_file: String,
 }
 
@@ -241,6 +242,7 @@ impl Default for Image {
             do_secure_hash: true,
             size_cap_bytes: 1 << 40,
             certificates_dir: String::new(),
+            use_keystone_limits: false,
             policy_file: String::new(),
         }
     }
@@ -433,6 +435,10 @@ const KEYS: &[(&str, &str)] = &[
     (
         "image.certificates_dir",
         "Folder of the certificates that images are signed with, each called UUID.pem. Empty: signed images are refused.",
+    ),
+    (
+        "image.use_keystone_limits",
+        "Projects may have what identity's limits of the service image say, and nothing of what has none registered.",
     ),
     ("image.policy_file", "policy.yaml with rules that differ from Glance's defaults. Empty: none."),
     (

@@ -1,4 +1,4 @@
-//! What was asked elsewhere about tokens, kept for a moment.
+//! What was asked elsewhere, kept for a moment.
 
 use base::{Timestamp, TokenFacts};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// Answers kept, some 1 KiB each.
 const KEPT: usize = 8192;
 
-/// Answers by token, each until it is too old, and none after the token has expired.
+/// Answers by what was asked about, each until it is too old; those about tokens none after the token has expired.
 pub(crate) struct Known<V> {
     answers: Mutex<HashMap<String, (Instant, V)>>,
     /// Changes heard of: what was asked before one is not kept after it.
@@ -41,17 +41,17 @@ impl<V: Clone> Known<V> {
         self.changes.load(Ordering::Acquire)
     }
 
-    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, token: &Q) -> Option<V>
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, about: &Q) -> Option<V>
     where
         String: std::borrow::Borrow<Q>,
     {
         let answers = self.answers();
-        let (until, answer) = answers.get(token)?;
+        let (until, answer) = answers.get(about)?;
         (Instant::now() < *until).then(|| answer.clone())
     }
 
     /// `changes`: as they were before the question; an answer that is older than a change is not kept.
-    pub(crate) fn keep(&self, token: String, answer: V, until: Instant, changes: u64) {
+    pub(crate) fn keep(&self, about: String, answer: V, until: Instant, changes: u64) {
         let mut answers = self.answers();
         if self.changes() != changes {
             return;
@@ -61,7 +61,7 @@ impl<V: Clone> Known<V> {
             answers.retain(|_, (until, _)| now < *until);
         }
         if answers.len() < KEPT {
-            answers.insert(token, (until, answer));
+            answers.insert(about, (until, answer));
         }
     }
 }

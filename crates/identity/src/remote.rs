@@ -1,4 +1,4 @@
-//! Identity for services in other processes: what a token means, asked over the bus.
+//! Identity for services in other processes: what a token means, asked over the bus ([`limits`](crate::limits) too).
 //!
 //! [`serve`] answers; [`BusAuth`] asks, and keeps what it was told for a moment. A change that may alter what tokens mean
 //! is told to everybody by a hint, so that a revoked token is refused at once; should the hint be lost, it is refused
@@ -58,7 +58,8 @@ pub fn serve(bus: &Arc<dyn Bus>, identity: &Identity) -> Vec<Subscription> {
             hints.hint(CHANGED);
         }
     });
-    vec![answers, Subscription::ending_with(Ending(told))]
+    let limits = crate::limits::serve(&**bus, identity);
+    vec![answers, limits, Subscription::ending_with(Ending(told))]
 }
 
 struct Ending(tokio::task::JoinHandle<()>);

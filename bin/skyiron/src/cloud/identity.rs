@@ -2,19 +2,30 @@
 
 use super::{Assembly, Ground, Role, read_policy};
 use anyhow::{Context, Result};
-use identity::keystone::KeystoneAuth;
-use identity::{BusAuth, CatalogEntry, Identity, IdentityConfig};
-use platform_http::Authenticate;
+use identity::keystone::{KeystoneAuth, KeystoneLimits};
+use identity::{BusAuth, BusLimits, CatalogEntry, Identity, IdentityConfig, LocalLimits};
+use platform_http::{Authenticate, ProjectLimits};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts it if this process is to run it. Gives what the other services ask about tokens.
-pub(crate) async fn start(g: &Ground, a: &mut Assembly) -> Result<Arc<dyn Authenticate>> {
+/// What other services ask identity, wherever it is.
+pub(crate) struct Identities {
+    /// About tokens.
+    pub auth: Arc<dyn Authenticate>,
+    /// About projects' limits.
+    pub limits: Arc<dyn ProjectLimits>,
+}
+
+/// Starts it if this process is to run it. Gives what the other services ask.
+pub(crate) async fn start(g: &Ground, a: &mut Assembly) -> Result<Identities> {
+    let region = &g.config.cloud.region;
     if let Some(keystone) = g.config.identity.keystone() {
-        return Ok(Arc::new(KeystoneAuth::new(&keystone, g.clock.clone())?));
+        let auth = Arc::new(KeystoneAuth::new(&keystone, g.clock.clone())?);
+        return Ok(Identities { auth, limits: Arc::new(KeystoneLimits::new(&keystone, region)?) });
     }
     if !g.roles.has(Role::Identity) {
-        return Ok(Arc::new(BusAuth::on(g.bus.clone(), g.clock.clone())));
+        let auth = Arc::new(BusAuth::on(g.bus.clone(), g.clock.clone()));
+        return Ok(Identities { auth, limits: Arc::new(BusLimits::on(g.bus.clone(), region)) });
     }
     let identity = open(g).await?;
     let service = identity::service(&identity, &g.urls.identity_v3()).limited(&g.tenants);
@@ -22,7 +33,8 @@ pub(crate) async fn start(g: &Ground, a: &mut Assembly) -> Result<Arc<dyn Authen
     if g.is_one_of_many() {
         a.subscriptions.extend(identity::serve(&g.bus, &identity));
     }
-    Ok(Arc::new(identity))
+    let limits = Arc::new(LocalLimits::of(identity.clone(), region));
+    Ok(Identities { auth: Arc::new(identity), limits })
 }
 
 async fn open(g: &Ground) -> Result<Identity> {

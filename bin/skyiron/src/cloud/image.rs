@@ -1,5 +1,6 @@
 //! The image service's assembly: its API and its registry, each here or elsewhere.
 
+use super::identity::Identities;
 use super::stores::open_stores;
 use super::{Assembly, Ground, Role, imports, with_policy};
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,7 @@ use image_api::{
     Tickets,
 };
 use image_model::{ImageProxy, Limits, Registry, Stores};
-use platform_http::Authenticate;
+use platform_http::ProjectLimits;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// Starts what this process is to run of it. Gives what compute reads images through, and the stores of an image-api.
 pub(crate) async fn start(
     g: &Ground,
-    auth: Arc<dyn Authenticate>,
+    asked: Identities,
     address: SocketAddr,
     a: &mut Assembly,
 ) -> Result<(Arc<dyn ImageProxy>, Option<Stores>)> {
@@ -34,8 +35,8 @@ pub(crate) async fn start(
         return Ok((Arc::new(BusImages::on(g.bus.clone()).context("the client of image data")?), None));
     }
     let stores = open_stores(&g.config.image, &g.data)?;
-    let glance = glance(g, registry, stores.clone(), imports::open(g).await?)?;
-    let service = Arc::new(image_api::service(glance.clone(), auth, g.urls.identity_v3()));
+    let glance = glance(g, registry, stores.clone(), asked.limits, imports::open(g).await?)?;
+    let service = Arc::new(image_api::service(glance.clone(), asked.auth, g.urls.identity_v3()));
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/image");
     if g.is_one_of_many() {
         let tickets = Tickets::default();
@@ -55,7 +56,13 @@ pub(crate) async fn start(
     Ok((Arc::new(LocalImages(glance)), Some(stores)))
 }
 
-fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores, imports: Imports) -> Result<Glance> {
+fn glance(
+    g: &Ground,
+    registry: Arc<dyn Registry>,
+    stores: Stores,
+    project_limits: Arc<dyn ProjectLimits>,
+    imports: Imports,
+) -> Result<Glance> {
     let config = &g.config.image;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &config.policy_file)?;
     Ok(Glance::new(ImageApi {
@@ -63,6 +70,7 @@ fn glance(g: &Ground, registry: Arc<dyn Registry>, stores: Stores, imports: Impo
         stores,
         enforcer: Arc::new(enforcer),
         limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
+        unified_limits: config.use_keystone_limits.then_some(project_limits),
         do_secure_hash: config.do_secure_hash,
         imports,
         certificates: certificates(&config.certificates_dir)?,

@@ -4,10 +4,12 @@
 //! Answers are kept for a moment ([`KeystoneSettings::cache`]): a token revoked there is refused here by then.
 
 mod answer;
+mod limits;
 mod registration;
 mod session;
 
 pub use answer::facts_of;
+pub use limits::KeystoneLimits;
 pub use registration::{Registered, Registration};
 pub use session::{KeystoneError, Session};
 

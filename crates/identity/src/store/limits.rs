@@ -1,5 +1,6 @@
 //! `identity_registered_limits` (defaults for everybody) and `identity_limits` (of one project or domain).
 
+use base::ProjectId;
 use platform_db::{Db, DbError, FromRow, Tx, args};
 
 #[derive(Clone, Debug, FromRow)]
@@ -117,4 +118,31 @@ pub(crate) async fn update(tx: &mut Tx, l: &LimitRow) -> Result<(), DbError> {
 
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<bool, DbError> {
     Ok(tx.execute("DELETE FROM identity_limits WHERE id = $1", args![id]).await? > 0)
+}
+
+/// A registered limit, and what the project has in its place.
+#[derive(Clone, Debug, FromRow)]
+pub(crate) struct EffectiveRow {
+    pub(crate) resource_name: String,
+    pub(crate) region_id: Option<String>,
+    pub(crate) default_limit: i64,
+    pub(crate) resource_limit: Option<i64>,
+}
+
+/// Of services of that type, in that region or in all.
+pub(crate) async fn effective_rows(
+    db: &Db,
+    service_type: &str,
+    region: &str,
+    project: &ProjectId,
+) -> Result<Vec<EffectiveRow>, DbError> {
+    db.fetch_all(
+        "SELECT r.resource_name, r.region_id, r.default_limit, l.resource_limit
+         FROM identity_registered_limits r
+         JOIN identity_services s ON s.id = r.service_id
+         LEFT JOIN identity_limits l ON l.registered_limit_id = r.id AND l.project_id = $3
+         WHERE s.type = $1 AND (r.region_id = $2 OR r.region_id IS NULL) ORDER BY r.id",
+        args![service_type, region, project],
+    )
+    .await
 }

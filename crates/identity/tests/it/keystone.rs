@@ -1,10 +1,11 @@
 //! Another Keystone in place of ours. Here that is our own, over HTTP; the real one is tried by the clients' tests.
 
+use crate::limits;
 use crate::world::{NOW, PASSWORD, World, on_each, password, project};
 use base::Secret;
 use base::time::ManualClock;
-use identity::keystone::{KeystoneAuth, KeystoneSettings};
-use platform_http::{Asked, AuthError, Authenticate, Listening, Method, serve};
+use identity::keystone::{KeystoneAuth, KeystoneLimits, KeystoneSettings};
+use platform_http::{Asked, AuthError, Authenticate, Listening, Method, ProjectLimits, serve};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,4 +130,23 @@ fn settings_that_cannot_work_are_refused_at_once() {
         let refused = KeystoneAuth::new(&broken, clock()).map(drop).unwrap_err().to_string();
         assert!(refused.contains(why), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn limits_are_asked_there() {
+    on_each(|w| async move {
+        let made = limits::made(&w).await;
+        let served = Served::at(&w, "127.0.0.1:0").await;
+        let far = KeystoneLimits::new(&served.settings(), limits::REGION).unwrap();
+        let own = far.allowed("compute", &made.one).await.unwrap();
+        assert_eq!(*own, limits::limits([("cores", 3), ("ram", -1)]));
+        let others = far.allowed("compute", &made.other).await.unwrap();
+        assert_eq!(*others, limits::limits([("cores", 10), ("ram", -1)]));
+        made.raise(&w, 4).await;
+        assert_eq!(far.allowed("compute", &made.one).await.unwrap().of("cores"), 3, "believed for a moment");
+        let unknown = far.allowed("image", &made.one).await;
+        assert!(unknown.is_err(), "a service that is not in the catalog: {unknown:?}");
+        served.end().await;
+    })
+    .await;
 }

@@ -6,6 +6,7 @@ mod coverage;
 mod delegation;
 mod http;
 mod keystone;
+mod limits;
 mod login;
 mod people;
 mod projects;

@@ -102,6 +102,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         stores: Stores::only(Arc::new(FileBackend::open(dir.join("upload-images"), 0)?)),
         enforcer: Arc::new(default_policy()?),
         limits: Limits::default(),
+        unified_limits: None,
         do_secure_hash: true,
         imports: Imports::default(),
         certificates: Arc::new(NoCertificates),

@@ -7,7 +7,7 @@ use crate::signature::Certificates;
 use base::policy::Enforcer;
 use base::{Clock, ImageId, RequestContext};
 use image_model::{Image, Limits, Registry, Stores, Viewer};
-use platform_http::Fault;
+use platform_http::{Fault, ProjectLimits};
 use std::sync::Arc;
 
 /// What an image-api is made of.
@@ -17,6 +17,8 @@ pub struct ImageApi {
     /// [`crate::default_policy`], with the operator's file over it.
     pub enforcer: Arc<Enforcer>,
     pub limits: Limits,
+    /// Asked what projects may have (Glance's `use_keystone_limits`). `None`: as much as they like.
+    pub unified_limits: Option<Arc<dyn ProjectLimits>>,
     /// Data registered by its location is read and hashed before the image is active.
     pub do_secure_hash: bool,
     pub imports: Imports,

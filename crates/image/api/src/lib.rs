@@ -15,7 +15,8 @@
 //! | [`signature`] | data that is verified before its image is active |
 //! | [`metadefs`] | what properties mean |
 //! | [`remote`] | compute in other processes: records over the bus, bytes by ticket |
-//! | [`info`], [`schemas`], [`versions`] | what the service says of itself |
+//! | [`quota`] | unified limits |
+//! | [`schemas`], [`versions`] | what the service says of itself |
 
 mod actions;
 mod bus;
@@ -25,13 +26,13 @@ mod fetch;
 mod glance;
 mod images;
 mod import;
-mod info;
 mod janitor;
 mod locations;
 mod members;
 mod metadefs;
 mod policy;
 mod proxy;
+mod quota;
 mod remote;
 mod routes;
 mod schemas;

@@ -3,7 +3,7 @@
 use crate::metadefs::{items, namespaces, resource_types};
 use crate::policy::*;
 use crate::{
-    Glance, actions, data, fault, images, import, info, locations, members, schemas, stores, tags, tasks, versions,
+    Glance, actions, data, fault, images, import, locations, members, quota, schemas, stores, tags, tasks, versions,
 };
 use image_model::Draft;
 use platform_http::{Authenticate, Route, Service, ServiceSettings};
@@ -30,7 +30,7 @@ fn image_routes() -> Vec<Route<Glance>> {
         Route::get("/v2/info/stores/detail", stores::detail).policy(&[STORES_INFO_DETAIL]),
         Route::delete("/v2/stores/{store_id}/{image_id}", stores::delete_from)
             .policy(&[GET_IMAGE_LOCATION, DELETE_IMAGE_LOCATION]),
-        Route::get("/v2/info/usage", info::usage),
+        Route::get("/v2/info/usage", quota::usage),
         Route::get("/v2/images", images::list::list).policy(&[GET_IMAGES, GET_IMAGE]),
         Route::post("/v2/images", images::create::create).policy(&[ADD_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE]),
         Route::get("/v2/images/{image_id}", images::show::show).policy(&[GET_IMAGE]),

@@ -3,10 +3,12 @@
 use crate::images::create::allow_new;
 use crate::images::list::link;
 use crate::import::{begin, new_task};
-use crate::{Glance, fault, policy};
+use crate::{Glance, fault, policy, quota};
 use base::Timestamp;
 use base::policy::Target;
-use image_model::{MAX_LIMIT, Method, Plan, Task, TaskId, TaskKind, TaskQuery, TaskSort, new_image, task_query};
+use image_model::{
+    MAX_LIMIT, Method, Plan, Resource, Task, TaskId, TaskKind, TaskQuery, TaskSort, new_image, task_query,
+};
 use platform_http::{Call, Fault, Reply, StatusCode};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -82,6 +84,7 @@ pub(crate) async fn create(glance: Glance, call: Call) -> Result<Reply, Fault> {
     }
     let image = new_image(&properties, call.cx.project_id(), glance.clock.now(), &glance.limits).map_err(fault::of)?;
     allow_new(&glance, &call, &image)?;
+    quota::enforce(&glance, call.cx.project_id(), Resource::CountTotal, 1).await?;
     let stores = vec![glance.stores.default_store().name.clone()];
     let method = Method::WebDownload { uri: uri.to_owned() };
     let plan = Plan { method, stores, all_stores_must_succeed: true, inject: BTreeMap::new() };

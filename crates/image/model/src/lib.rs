@@ -24,6 +24,7 @@ mod states;
 mod stores;
 mod task;
 mod task_params;
+mod usage;
 mod words;
 
 pub use access::{Viewer, sees};
@@ -45,4 +46,5 @@ pub use states::{IllegalMove, MOVES, Status, next};
 pub use stores::{NoStore, ONLY_STORE, Store, Stores};
 pub use task::{Claimed, Imported, NewTask, Staged, Task, TaskId, TaskKind, TaskQuery, TaskSort, TaskStatus, Tidied};
 pub use task_params::task_query;
+pub use usage::{Resource, Usage, mebibytes};
 pub use words::{ContainerFormat, DiskFormat, MemberStatus, UnknownWord, Visibility};

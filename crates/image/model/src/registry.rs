@@ -4,7 +4,7 @@
 use crate::calls::calls;
 use crate::{
     Claimed, Image, Imported, Item, ItemKind, Leftover, ListQuery, Location, Member, MemberStatus, Namespace,
-    NamespaceQuery, NewTask, ResourceType, Staged, Status, StoredData, Task, TaskId, TaskQuery, Tidied, Viewer,
+    NamespaceQuery, NewTask, ResourceType, Staged, Status, StoredData, Task, TaskId, TaskQuery, Tidied, Usage, Viewer,
 };
 use base::{ImageId, ProjectId, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ calls! {
     Leftovers leftovers() -> Vec<Leftover>;
     /// Bytes that a project's images take.
     StorageUsed storage_used(project: ProjectId) -> u64;
+    /// What counts against a project's unified limits.
+    UsageShow usage_show(project: ProjectId) -> Usage;
 
     /// `queued` → `saving`, held under the name `upload` until `until` if not renewed. The data will be at `location`;
     /// should it not become the image's, it is a leftover.

@@ -21,6 +21,7 @@ mod stock;
 mod store;
 mod tasks;
 mod uploads;
+mod usage;
 
 pub use serve::serve;
 pub use store::Store;

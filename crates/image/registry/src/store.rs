@@ -2,13 +2,14 @@
 
 use crate::{
     deletion, images, imports, leftovers, list, locations, members, metadef_items, namespaces, staging, tasks, uploads,
+    usage,
 };
 use async_trait::async_trait;
 use base::{Clock, ImageId, ProjectId, RequestId, SystemClock, Timestamp};
 use image_model::{
     Claimed, Image, Imported, Item, ItemKind, Leftover, ListQuery, Location, LostUpload, Member, MemberStatus,
     Namespace, NamespaceQuery, NewTask, Registry, RegistryError, ResourceType, Staged, Status, StoredData, Task,
-    TaskId, TaskQuery, Tidied, Viewer,
+    TaskId, TaskQuery, Tidied, Usage, Viewer,
 };
 use platform_db::{Db, DbError};
 use std::sync::Arc;
@@ -95,6 +96,9 @@ impl Registry for Store {
     }
     async fn storage_used(&self, project: ProjectId) -> Result<u64, RegistryError> {
         images::storage_used(self, &project).await
+    }
+    async fn usage_show(&self, project: ProjectId) -> Result<Usage, RegistryError> {
+        usage::usage_show(self, &project).await
     }
     async fn upload_begin(
         &self,

@@ -4,9 +4,9 @@ use super::held::Held;
 use super::store::{Room, store};
 use super::{Copies, key};
 use crate::signature::Signed;
-use crate::{Glance, fault, policy};
+use crate::{Glance, fault, policy, quota};
 use http_body_util::BodyExt;
-use image_model::{Image, Location, Status, Store, next};
+use image_model::{Image, Location, Resource, Status, Store, mebibytes, next};
 use platform_http::{Body, Call, Fault, Reply, StatusCode};
 use std::time::Duration;
 use uuid::Uuid;
@@ -48,6 +48,8 @@ async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply,
     let image = glance.image(&call.cx, call.param("image_id")).await?;
     glance.allow(&call.cx, policy::UPLOAD_IMAGE, &image)?;
     check_ready(&image)?;
+    let project = call.cx.project_id();
+    quota::enforce(glance, project, Resource::SizeTotal, mebibytes(expected.unwrap_or(0))).await?;
     let room = room(glance, &image).await?;
     room.check(expected.unwrap_or(0))?;
 
@@ -55,6 +57,10 @@ async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply,
     let key = key(image.id, &upload);
     let location = Location { store: into.name.clone(), url: into.backend.location(&key) };
     let (mut held, image) = Held::begin(glance, &call.cx, image.id, upload, location).await?;
+    // counts by now, whoever else began meanwhile
+    if let Err(fault) = quota::enforce(glance, project, Resource::CountUploading, 0).await {
+        return Err(held.give_back(fault.into()).await);
+    }
     let stored = async {
         let signed = Signed::of(glance, &image).await?;
         let copies = Copies::open(std::slice::from_ref(into), &key, expected, true).await.map_err(|f| f.fault)?;

@@ -1,14 +1,15 @@
 //! `POST /v2/images`
 
 use super::wire;
-use crate::{Glance, fault, policy};
-use image_model::{Image, RegistryError, new_image};
+use crate::{Glance, fault, policy, quota};
+use image_model::{Image, RegistryError, Resource, new_image};
 use platform_http::{Call, Fault, Reply};
 
 /// A record without data yet.
 pub(crate) async fn create(glance: Glance, call: Call) -> Result<Reply, Fault> {
     let image = new_image(call.json(), call.cx.project_id(), glance.clock.now(), &glance.limits).map_err(fault::of)?;
     allow_new(&glance, &call, &image)?;
+    quota::enforce(&glance, call.cx.project_id(), Resource::CountTotal, 1).await?;
     let id = image.id;
     let image = glance.registry.image_create(image, call.cx.request_id.clone()).await.map_err(|e| match e {
         RegistryError::Duplicate => Fault::conflict(format!("Image ID {id} already exists!")),

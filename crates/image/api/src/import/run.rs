@@ -6,10 +6,12 @@ use super::staging;
 use crate::Glance;
 use crate::data::lease::{self, Lease};
 use crate::data::{Copies, Failed, HashAlgo, key, pass, room};
-use crate::fault;
 use crate::janitor::remove_leftovers;
 use crate::signature::Signed;
-use image_model::{Claimed, Image, Imported, Location, Method, RegistryError, Store, StoredData, Viewer};
+use crate::{fault, quota};
+use image_model::{
+    Claimed, Image, Imported, Location, Method, RegistryError, Resource, Store, StoredData, Viewer, mebibytes,
+};
 use platform_http::{Fault, StatusCode};
 use std::time::Duration;
 
@@ -78,6 +80,7 @@ async fn import(
     let id = claimed.task.image.ok_or(Failed::Lost)?;
     let found = glance.registry.image_show(id, Viewer::cloud()).await.map_err(fault::of_registry)?;
     let mut image = found.ok_or(Failed::Lost)?;
+    within_limits(glance, claimed, &image).await?;
     let stores = chosen(glance, claimed)?;
     let opened = source::open(glance, claimed, &image, progress).await?;
     image.disk_format = opened.imported.disk_format.or(image.disk_format);
@@ -123,6 +126,17 @@ async fn import(
     let first = at.first().cloned().ok_or(Failed::Lost)?;
     let data = (!matches!(claimed.plan.method, Method::CopyImage)).then(|| found.at(first));
     Ok(Done { data, at, imported: opened.imported })
+}
+
+/// Staged data is about to be stored. Other data would be staged first at Glance, and counts as if it were; an image that
+/// is being copied does so already.
+async fn within_limits(glance: &Glance, claimed: &Claimed, image: &Image) -> Result<(), Fault> {
+    let project = claimed.task.owner.as_ref();
+    if matches!(claimed.plan.method, Method::GlanceDirect) {
+        return quota::enforce(glance, project, Resource::SizeTotal, mebibytes(image.size.unwrap_or(0))).await;
+    }
+    quota::enforce(glance, project, Resource::StageTotal, 0).await?;
+    quota::enforce(glance, project, Resource::CountUploading, 0).await
 }
 
 fn chosen(glance: &Glance, claimed: &Claimed) -> Result<Vec<Store>, Fault> {

@@ -4,8 +4,8 @@ use super::staging::{self, Staging, refused};
 use crate::data::lease::{self, Lease};
 use crate::data::upload::{check_content_type, drain, expected_size};
 use crate::data::{Failed, Room, Source, gone, key, room};
-use crate::{Glance, fault, policy};
-use image_model::{Image, MethodName, RegistryError, Staged, Status, next};
+use crate::{Glance, fault, policy, quota};
+use image_model::{Image, MethodName, RegistryError, Resource, Staged, Status, mebibytes, next};
 use platform_http::{Body, Call, Fault, Reply};
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply,
     let image = glance.image(&call.cx, call.param("image_id")).await?;
     glance.allow(&call.cx, policy::MODIFY_IMAGE, &image)?;
     next(image.status, Status::Uploading).map_err(|e| Fault::conflict(e.to_string()))?;
+    let project = call.cx.project_id();
+    quota::enforce(glance, project, Resource::StageTotal, mebibytes(expected.unwrap_or(0))).await?;
     let staging = staging::here(glance)?;
     let room = room(glance, &image).await?;
     room.check(expected.unwrap_or(0))?;
@@ -42,8 +44,13 @@ async fn receive(glance: &Glance, call: &Call, body: &mut Body) -> Result<Reply,
         other => fault::of_registry(other),
     })?;
     let mut lease = Lease::of_stage(glance, image.id, &upload);
+    let allowed_and_written = async {
+        // counts by now, whoever else began meanwhile
+        quota::enforce(glance, project, Resource::CountUploading, 0).await?;
+        write(staging, &image, &upload, body, expected, &room).await
+    };
     let written = tokio::select! {
-        written = write(staging, &image, &upload, body, expected, &room) => written,
+        written = allowed_and_written => written,
         () = lease.lost() => Err(Failed::Lost),
     };
     drop(lease);

@@ -1,10 +1,11 @@
 //! `POST /v2/images/{image_id}/import`, and what can be imported: `GET /v2/info/import`.
 
 use super::inject;
-use crate::{Glance, fault, policy};
+use crate::{Glance, fault, policy, quota};
 use base::Secret;
 use image_model::{
-    Image, ImportRequest, Method, MethodName, NewTask, Plan, RegistryError, Status, Task, TaskId, TaskKind, TaskStatus,
+    Image, ImportRequest, Method, MethodName, NewTask, Plan, RegistryError, Resource, Status, Task, TaskId, TaskKind,
+    TaskStatus,
 };
 use platform_http::{Call, Fault, Reply};
 use serde_json::json;
@@ -24,6 +25,7 @@ pub(crate) async fn start(glance: Glance, call: Call) -> Result<Reply, Fault> {
     let method = asked.details().map_err(fault::of)?;
     let rule = if asked.method == MethodName::CopyImage { policy::COPY_IMAGE } else { policy::MODIFY_IMAGE };
     glance.allow(&call.cx, rule, &image)?;
+    quota::enforce(&glance, call.cx.project_id(), Resource::SizeTotal, 0).await?;
     if image.properties.contains_key("os_glance_import_task") {
         return Err(Fault::conflict("Image has active task"));
     }

@@ -11,7 +11,7 @@ use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry,
 use image_registry::Store;
 use platform_bus::{Bus, LocalBus, Subscription};
 use platform_db::Db;
-use platform_http::{AuthError, Authenticate, Service};
+use platform_http::{AuthError, Authenticate, ProjectLimits, Service};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -133,20 +133,30 @@ impl Cloud {
 
     /// One that imports, with the registry as a role of its own.
     pub(crate) async fn importing(dir: tempfile::TempDir, limits: Limits, settings: ImportSettings) -> Self {
+        Self::on_a_bus(dir, limits, None, settings).await
+    }
+
+    /// The same, where `unified` says what projects may have.
+    pub(crate) async fn on_a_bus(
+        dir: tempfile::TempDir,
+        limits: Limits,
+        unified: Option<Arc<dyn ProjectLimits>>,
+        settings: ImportSettings,
+    ) -> Self {
         let db = Db::open(&format!("sqlite:{}", dir.path().join("cloud.db").display())).await.unwrap();
         db.migrate().await.unwrap();
         let registry = Store::new(db);
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
         let served = image_registry::serve(&*bus, registry.clone());
         let asked = Arc::new(BusRegistry::on(bus));
-        let mut cloud = Self::assembled(dir, registry, asked, limits, Imports::new(settings), true);
+        let mut cloud = Self::assembled(dir, registry, asked, limits, unified, Imports::new(settings), true);
         cloud.served = Some(served);
         cloud
     }
 
     /// `asked` is the registry that the API talks to: the store itself, or something in between.
     pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
-        Self::assembled(dir, registry, asked, limits, Imports::default(), true)
+        Self::assembled(dir, registry, asked, limits, None, Imports::default(), true)
     }
 
     /// One that reads data at a location only if `do_secure_hash`.
@@ -156,7 +166,7 @@ impl Cloud {
         db.migrate().await.unwrap();
         let registry = Store::new(db);
         let asked = Arc::new(registry.clone());
-        Self::assembled(dir, registry, asked, Limits::default(), Imports::default(), do_secure_hash)
+        Self::assembled(dir, registry, asked, Limits::default(), None, Imports::default(), do_secure_hash)
     }
 
     fn assembled(
@@ -164,6 +174,7 @@ impl Cloud {
         registry: Store,
         asked: Arc<dyn Registry>,
         limits: Limits,
+        unified_limits: Option<Arc<dyn ProjectLimits>>,
         imports: Imports,
         do_secure_hash: bool,
     ) -> Self {
@@ -185,6 +196,7 @@ impl Cloud {
             stores: Stores::new(stores, "main").unwrap(),
             enforcer: Arc::new(default_policy().unwrap()),
             limits,
+            unified_limits,
             do_secure_hash,
             imports,
             certificates: Arc::new(CertificateFolder::open(Path::new(CERTIFICATES)).unwrap()),

@@ -7,6 +7,7 @@ use http::Request;
 use image_api::{FetchSettings, ImportSettings, Pace, Staging, UrlFilter, tend, work};
 use image_backends::FileBackend;
 use image_model::{Limits, MethodName, Registry, Staged};
+use platform_http::ProjectLimits;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,11 +48,25 @@ impl Site {
     }
 
     /// `staging_most`: bytes that may be staged.
-    pub(crate) async fn with(limits: Limits, mut settings: ImportSettings, staging_most: Option<u64>) -> Self {
+    pub(crate) async fn with(limits: Limits, settings: ImportSettings, staging_most: Option<u64>) -> Self {
+        Self::open(limits, None, settings, staging_most).await
+    }
+
+    /// `unified` says what projects may have.
+    pub(crate) async fn limited(unified: Arc<dyn ProjectLimits>, settings: ImportSettings) -> Self {
+        Self::open(Limits::default(), Some(unified), settings, None).await
+    }
+
+    async fn open(
+        limits: Limits,
+        unified: Option<Arc<dyn ProjectLimits>>,
+        mut settings: ImportSettings,
+        staging_most: Option<u64>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let backend = FileBackend::open(dir.path().join("staging"), 0).unwrap();
         settings.staging = Some(Staging::open(Arc::new(backend), "here", staging_most).await.unwrap());
-        let cloud = Cloud::importing(dir, limits, settings).await;
+        let cloud = Cloud::on_a_bus(dir, limits, unified, settings).await;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(work(cloud.glance.clone(), true, stopped));
         Self { cloud, _stop: stop }
@@ -115,6 +130,15 @@ impl Site {
         }
         self.is_as_before(&image).await;
         Err(message)
+    }
+
+    pub(crate) async fn is_queued(&self, image: &str) {
+        self.until("the image is queued", async |s| s.cloud.status(image).await == "queued").await;
+        self.until("nothing of it is staged", async |s| {
+            let id = id_of(image).to_string();
+            !s.staged().iter().any(|name| name.contains(&id))
+        })
+        .await;
     }
 
     /// Nothing is left of a failed import.

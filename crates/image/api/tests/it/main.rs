@@ -10,6 +10,7 @@ mod listing;
 mod lost;
 mod metadefs;
 mod patching;
+mod quotas;
 mod records;
 mod sharing;
 mod signed;

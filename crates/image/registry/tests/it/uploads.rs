@@ -1,6 +1,6 @@
 use crate::{at, bare, created, request, shown, store, stored};
 use base::Timestamp;
-use image_model::{LostUpload, Registry, RegistryError, Status};
+use image_model::{LostUpload, Registry, RegistryError, Staged, Status, Usage};
 use platform_db::testing::on_each_engine;
 
 const LATER: Timestamp = Timestamp(2_000_000_000_000_000);
@@ -89,6 +89,35 @@ async fn of_two_who_begin_at_once_one_does() {
         let begin = |name: &str| store.upload_begin(image.id, name.to_owned(), at(name), LATER, request());
         let (a, b) = tokio::join!(begin("a"), begin("b"));
         assert_eq!(usize::from(a.is_ok()) + usize::from(b.is_ok()), 1, "{a:?} {b:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_counts_against_limits() {
+    on_each_engine(|db| async move {
+        let store = store(db);
+        let usage = async || store.usage_show("p1".into()).await.unwrap();
+        assert_eq!(usage().await, Usage::default());
+        let image = created(&store, "p1", bare(), 0).await;
+        created(&store, "p2", bare(), 0).await;
+        assert_eq!(usage().await, Usage { images: 1, ..Usage::default() });
+        let (far, here) = (Timestamp(i64::MAX), at("file:///u1"));
+        store.upload_begin(image.id, "u1".into(), here, far, request()).await.unwrap();
+        assert_eq!(usage().await, Usage { images: 1, uploading: 1, ..Usage::default() });
+        store.upload_finish(image.id, "u1".into(), stored("file:///u1"), request()).await.unwrap().unwrap();
+        let one = Usage { stored_bytes: 10, images: 1, ..Usage::default() };
+        assert_eq!(usage().await, one);
+
+        let second = created(&store, "p1", bare(), 0).await;
+        let staged = Staged { node: "n1".into(), upload: "u2".into() };
+        store.stage_begin(second.id, staged, far, request()).await.unwrap();
+        assert_eq!(usage().await, Usage { images: 2, uploading: 1, ..one });
+        store.stage_finish(second.id, "u2".into(), 7, far).await.unwrap().unwrap();
+        assert_eq!(usage().await, Usage { images: 2, uploading: 1, staged_bytes: 7, ..one });
+        store.image_delete(second.id, request()).await.unwrap();
+        store.image_delete(image.id, request()).await.unwrap();
+        assert_eq!(usage().await, Usage::default());
     })
     .await;
 }
