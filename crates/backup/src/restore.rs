@@ -10,6 +10,7 @@
 //! - An image whose data was gone when the backup was taken is deleted: it was.
 //! - Assignments go on from a far higher generation. Hosts have gone on since, under the generations that come next here,
 //!   and remember what they did under which number: they would take a new order for one they have carried out.
+//! - Nobody holds an operation: whoever worked on it does so in the cloud that was backed up.
 
 use crate::places::Places;
 use crate::row::parse;
@@ -176,6 +177,12 @@ async fn put_right(tx: &mut Tx, manifest: &Manifest, images: &Path) -> Result<()
     let now = SystemClock.now();
     tx.execute("UPDATE assignments SET generation = generation + $1, reported = CASE WHEN reported = 0 THEN 0 ELSE reported + $1 END", args![LEAP])
         .await?;
+    tx.execute(
+        "UPDATE operations SET lease_owner = NULL, lease_until = 0, fence = fence + 1
+         WHERE state = 'running' AND lease_until > 0",
+        args![],
+    )
+    .await?;
     for key in &manifest.gone {
         let url = format!("file://{}", images.join(key).display());
         let image: Option<(String,)> = tx

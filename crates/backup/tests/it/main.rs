@@ -81,6 +81,14 @@ impl Origin {
         )
         .await
         .unwrap();
+        tx.execute(
+            "INSERT INTO operations (id, kind, subject, step, data, state, attempts, wake_at, deadline, lease_owner,
+                                     lease_until, fence, created_at, updated_at)
+             VALUES ('o', 'compute.build', $1, 'schedule', '{}', 'running', 0, 0, 9, 'somebody', 9000000000000000, 7, 0, 0)",
+            args![INSTANCE],
+        )
+        .await
+        .unwrap();
         // more than one statement's worth
         for n in 0..2500_i64 {
             tx.execute("INSERT INTO sequences (name, value) VALUES ($1, $2)", args![format!("n{n}"), n]).await.unwrap();
@@ -135,6 +143,9 @@ async fn each_engine_from_each_engine() {
             assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
             let generations: (i64, i64) = one(&db, "SELECT generation, reported FROM assignments").await;
             assert_eq!(generations, ((1 << 32) + 5, (1 << 32) + 4), "no host has seen these");
+            let held: (Option<String>, i64, i64) =
+                one(&db, "SELECT lease_owner, lease_until, fence FROM operations").await;
+            assert_eq!(held, (None, 0, 8), "who held it is in the other cloud");
             let (ratio,): (f64,) = one(&db, "SELECT allocation_ratio FROM inventories").await;
             assert_eq!(ratio.to_bits(), (0.1_f64 + 0.2).to_bits());
             let (text,): (String,) = one(&db, "SELECT description FROM identity_projects WHERE id = 'zz-child'").await;
