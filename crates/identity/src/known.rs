@@ -2,7 +2,6 @@
 
 use base::{Timestamp, TokenFacts};
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,10 +40,7 @@ impl<V: Clone> Known<V> {
         self.changes.load(Ordering::Acquire)
     }
 
-    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, about: &Q) -> Option<V>
-    where
-        String: std::borrow::Borrow<Q>,
-    {
+    pub(crate) fn get(&self, about: &str) -> Option<V> {
         let answers = self.answers();
         let (until, answer) = answers.get(about)?;
         (Instant::now() < *until).then(|| answer.clone())

@@ -20,15 +20,15 @@ impl Lately {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((now, wanted));
     }
 
-    /// What was chosen lately of each resource.
-    pub(crate) fn sums(&self, now: Timestamp) -> HashMap<(ProviderId, String), u64> {
+    /// What was chosen lately of each provider's resources.
+    pub(crate) fn sums(&self, now: Timestamp) -> HashMap<ProviderId, HashMap<String, u64>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while all.front().is_some_and(|(at, _)| now.since(*at) >= UNSEEN) {
             all.pop_front();
         }
-        let mut sums = HashMap::new();
+        let mut sums: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (provider, class, amount) in all.iter().flat_map(|(_, wanted)| wanted) {
-            *sums.entry((*provider, class.clone())).or_default() += amount;
+            *sums.entry(*provider).or_default().entry(class.clone()).or_default() += amount;
         }
         sums
     }
@@ -45,7 +45,7 @@ mod tests {
         let at = |ms: u64| Timestamp(0).plus(Duration::from_millis(ms));
         lately.chosen(at(0), vec![(host, "VCPU".into(), 2)]);
         lately.chosen(at(100), vec![(host, "VCPU".into(), 3)]);
-        let cpus = |now| lately.sums(now).get(&(host, "VCPU".to_owned())).copied();
+        let cpus = |now| lately.sums(now).get(&host).and_then(|sums| sums.get("VCPU").copied());
         assert_eq!(cpus(at(200)), Some(5));
         assert_eq!(cpus(at(250)), Some(3));
         assert_eq!(cpus(at(350)), None);

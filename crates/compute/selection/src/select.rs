@@ -190,16 +190,13 @@ fn states_of<'a>(
 }
 
 /// Adds to what the hosts' claims show.
-fn count_in(states: &mut [HostState], candidates: &[&Candidate], sums: &HashMap<(ProviderId, String), u64>) {
-    if sums.is_empty() {
-        return;
-    }
-    let of = |root, class: &str| sums.get(&(root, class.to_owned())).copied().unwrap_or(0);
+fn count_in(states: &mut [HostState], candidates: &[&Candidate], sums: &HashMap<ProviderId, HashMap<String, u64>>) {
     for (state, candidate) in states.iter_mut().zip(candidates) {
-        let root = candidate.root.id();
-        state.vcpus.used += of(root, "VCPU");
-        state.ram_mb.used += of(root, "MEMORY_MB");
-        state.disk_gb.used += of(root, "DISK_GB");
+        let Some(sums) = sums.get(&candidate.root.id()) else { continue };
+        let of = |class: &str| sums.get(class).copied().unwrap_or(0);
+        state.vcpus.used += of("VCPU");
+        state.ram_mb.used += of("MEMORY_MB");
+        state.disk_gb.used += of("DISK_GB");
     }
 }
 

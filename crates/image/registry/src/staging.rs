@@ -2,11 +2,12 @@
 //! held by who sends the data while it comes, then by nobody until its time is up.
 
 use crate::Store;
-use crate::images::{record, reread, status_now};
+use crate::images::{record, reread};
 use crate::row::image_id;
 use crate::store::lost;
+use crate::uploads::hold;
 use base::{ImageId, RequestId, Timestamp};
-use image_model::{Image, RegistryError, Staged, data_key};
+use image_model::{Image, RegistryError, Staged, Status, data_key};
 use platform_db::{DbError, Tx, args};
 
 pub(crate) async fn stage_begin(
@@ -18,18 +19,7 @@ pub(crate) async fn stage_begin(
 ) -> Result<Image, RegistryError> {
     let now = store.now();
     let mut tx = store.db.begin().await.map_err(lost)?;
-    let begun = tx
-        .execute(
-            "UPDATE images SET status = 'uploading', upload = $2, upload_until = $3, updated_at = $4,
-                               revision = revision + 1
-             WHERE id = $1 AND status = 'queued' AND deleted_at IS NULL",
-            args![id, &staged.upload, until, now],
-        )
-        .await
-        .map_err(lost)?;
-    if begun == 0 {
-        return Err(RegistryError::WrongStatus(status_now(&mut tx, id).await?));
-    }
+    hold(&mut tx, id, Status::Uploading, &staged.upload, until, now).await?;
     tx.execute(
         "INSERT INTO image_staged (image_id, node, upload, complete) VALUES ($1, $2, $3, FALSE)
          ON CONFLICT (image_id) DO UPDATE SET node = $2, upload = $3, complete = FALSE",

@@ -7,8 +7,8 @@ use crate::row::image_id;
 use crate::store::lost;
 use crate::{Store, leftovers, locations};
 use base::{ImageId, RequestId, Timestamp};
-use image_model::{Image, Location, LostUpload, RegistryError, StoredData};
-use platform_db::args;
+use image_model::{Image, Location, LostUpload, RegistryError, Status, StoredData};
+use platform_db::{Tx, args};
 
 pub(crate) async fn upload_begin(
     store: &Store,
@@ -20,22 +20,34 @@ pub(crate) async fn upload_begin(
 ) -> Result<Image, RegistryError> {
     let now = store.now();
     let mut tx = store.db.begin().await.map_err(lost)?;
-    let begun = tx
-        .execute(
-            "UPDATE images SET status = 'saving', upload = $2, upload_until = $3, updated_at = $4,
-                               revision = revision + 1
-             WHERE id = $1 AND status = 'queued' AND deleted_at IS NULL",
-            args![id, upload, until, now],
-        )
-        .await
-        .map_err(lost)?;
-    if begun == 0 {
-        return Err(RegistryError::WrongStatus(status_now(&mut tx, id).await?));
-    }
+    hold(&mut tx, id, Status::Saving, upload, until, now).await?;
     leftovers::plan(&mut tx, id, location, until).await?;
     record(&mut tx, id, now, "image.saving", request.as_str()).await.map_err(lost)?;
     tx.commit().await.map_err(lost)?;
     reread(store, id).await
+}
+
+/// From `queued` to `into`, held under the name `upload` until `until`.
+pub(crate) async fn hold(
+    tx: &mut Tx,
+    id: ImageId,
+    into: Status,
+    upload: &str,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<(), RegistryError> {
+    let begun = tx
+        .execute(
+            "UPDATE images SET status = $5, upload = $2, upload_until = $3, updated_at = $4, revision = revision + 1
+             WHERE id = $1 AND status = 'queued' AND deleted_at IS NULL",
+            args![id, upload, until, now, into.as_str()],
+        )
+        .await
+        .map_err(lost)?;
+    if begun == 0 {
+        return Err(RegistryError::WrongStatus(status_now(tx, id).await?));
+    }
+    Ok(())
 }
 
 pub(crate) async fn upload_renew(
