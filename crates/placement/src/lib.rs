@@ -59,7 +59,13 @@ impl Placement {
         if !found.candidates.is_empty() {
             return Ok(found);
         }
-        self.view.refresh_all(&self.db, asked).await?;
+        self.candidates_as_of(request, asked).await
+    }
+
+    /// As [`Self::candidates`], with every change in sight that was committed before `moment`: for those whom the
+    /// candidates from memory do not help.
+    pub async fn candidates_as_of(&self, request: &Request, moment: Instant) -> Result<Found, DbError> {
+        self.view.refresh_all(&self.db, moment).await?;
         Ok(self.view.look(|world| candidates::search(world, request)))
     }
 

@@ -33,6 +33,7 @@ pub struct HostView {
     store: Store,
     clock: Arc<dyn Clock>,
     down_after: Duration,
+    /// With the moment at which reading them began.
     cached: Mutex<Option<(Timestamp, Hosts)>>,
     reading: tokio::sync::Mutex<()>,
 }
@@ -73,13 +74,27 @@ impl HostView {
         if let Some(hosts) = self.not_older(FRESH) {
             return Ok(hosts);
         }
-        let hosts = Arc::new(self.read().await?);
-        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.clock.now(), hosts.clone()));
+        self.read_anew().await
+    }
+
+    /// All hosts, with every change in sight that was committed before `moment`.
+    pub(crate) async fn as_of(&self, moment: Timestamp) -> Result<Hosts, DbError> {
+        let _one = self.reading.lock().await;
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match cached {
+            Some((began, hosts)) if began > moment => Ok(hosts),
+            _ => self.read_anew().await,
+        }
+    }
+
+    async fn read_anew(&self) -> Result<Hosts, DbError> {
+        let began = self.clock.now();
+        let hosts = Arc::new(self.read(began).await?);
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, hosts.clone()));
         Ok(hosts)
     }
 
-    async fn read(&self) -> Result<HashMap<ProviderId, Known>, DbError> {
-        let now = self.clock.now();
+    async fn read(&self, now: Timestamp) -> Result<HashMap<ProviderId, Known>, DbError> {
         let mut aggregates: HashMap<String, Vec<Arc<Aggregate>>> = HashMap::new();
         for (host, uuid, name, metadata) in self.store.hosts_aggregates().await? {
             let metadata = serde_json::from_str(&metadata).unwrap_or_default();

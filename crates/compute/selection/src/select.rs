@@ -17,6 +17,7 @@ use platform_db::{Db, DbError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Where a server may go, beyond what it asks for itself.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -91,10 +92,37 @@ impl Select for Scheduler {
             return Ok(Err(NoHost { message, details: String::new(), some_are_silent: false }));
         };
         let image = server.image();
+        let demand = Demand::of(&flavor, image.as_ref(), image.is_none(), &self.config);
+        let project = ProjectId(server.project_id.clone());
+        let mut request = Request::new(&project, &flavor, image.as_ref());
+        request.availability_zone = server.pinned_availability_zone.as_deref();
+        request.group = group_of(&self.store, server).await?;
+        request.hints = hints_of(&self.store, server).await?;
+        request.ignore_hosts = &whither.ignore;
+        match whither.force {
+            true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node.as_deref()),
+            false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node.as_deref()),
+        }
+        let wanted = ask(&demand);
+        let (began, moment) = (self.view.now(), Instant::now());
+        let remembered = self.choose(&request, &*self.view.all().await?, &self.placement.candidates(&wanted).await?);
+        if remembered.is_ok() {
+            return Ok(remembered);
+        }
+        // "no valid host" is said of the cloud as it is now
+        let hosts = self.view.as_of(began).await?;
+        Ok(self.choose(&request, &hosts, &self.placement.candidates_as_of(&wanted, moment).await?))
+    }
+}
+
+impl Scheduler {
+    fn choose(
+        &self,
+        request: &Request,
+        hosts: &HashMap<ProviderId, Known>,
+        found: &placement::Found,
+    ) -> Result<Vec<Choice>, NoHost> {
         let config = &self.config;
-        let demand = Demand::of(&flavor, image.as_ref(), image.is_none(), config);
-        let hosts = self.view.all().await?;
-        let found = self.placement.candidates(&ask(&demand)).await?;
         let mut reasons = Reasons::new();
         for (member, cause) in &found.refused {
             if let Some(known) = hosts.get(&member.provider.root) {
@@ -107,28 +135,16 @@ impl Select for Scheduler {
                 reasons.add(known.host.host.clone(), cause);
             }
         }
-        let (candidates, mut states) = states_of(&found.candidates, &hosts);
+        let (candidates, mut states) = states_of(&found.candidates, hosts);
         let now = self.view.now();
         count_in(&mut states, &candidates, &self.lately.sums(now));
-        let project = ProjectId(server.project_id.clone());
-        let group = group_of(&self.store, server).await?;
-        let hints = hints_of(&self.store, server).await?;
-        let mut request = Request::new(&project, &flavor, image.as_ref());
-        request.availability_zone = server.pinned_availability_zone.as_deref();
-        request.group = group;
-        request.hints = hints;
-        request.ignore_hosts = &whither.ignore;
-        match whither.force {
-            true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node.as_deref()),
-            false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node.as_deref()),
-        }
-        let picked = pick(&request, &states, reasons, config, &mut base::entropy::rng());
+        let picked = pick(request, &states, reasons, config, &mut base::entropy::rng());
         if picked.choices.is_empty() {
-            return Ok(Err(NoHost {
+            return Err(NoHost {
                 message: picked.reasons.for_tenants(),
                 details: picked.reasons.for_operators(),
                 some_are_silent: hosts.values().any(|h| h.silent),
-            }));
+            });
         }
         let zone =
             |h: &compute_scheduler::Host| h.availability_zone().unwrap_or(&config.default_availability_zone).to_owned();
@@ -151,7 +167,7 @@ impl Select for Scheduler {
         if let Some(best) = choices.first() {
             self.lately.chosen(now, best.wanted.clone());
         }
-        Ok(Ok(choices))
+        Ok(choices)
     }
 }
 

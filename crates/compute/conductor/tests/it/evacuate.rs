@@ -368,8 +368,6 @@ async fn a_crowd_leaves_one_host_for_three_and_never_more_fit_than_fit() {
                 }
             }));
         }
-        // a conductor's view of the hosts may be a second old
-        tokio::time::sleep(Duration::from_millis(1100)).await;
         join_all(ids.iter().map(|id| w.evacuate(*id, Evacuation::default()))).await;
         w.until("all to be decided", async || {
             (w.count("SELECT COUNT(*) FROM operations WHERE state = 'running'").await == 0).then_some(())
