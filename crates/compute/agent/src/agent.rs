@@ -111,14 +111,16 @@ impl Agent {
         }
     }
 
-    /// Hints from now on, so that none is lost while the agent adopts, and answers about consoles.
+    /// Hints from now on, so that none is lost while the agent adopts, and answers about guests.
     fn subscribe(self: &Arc<Self>) -> Vec<Subscription> {
         let hints = self.hosts.iter().enumerate().map(|(number, host)| {
             let woken = self.woken.clone();
             self.bus.listen(&subject::wake(host.name.as_str()), Arc::new(move || woken.wake(number)))
         });
         let consoles = self.hosts.iter().map(|host| crate::console::serve(&*self.bus, &host.name, host.driver.clone()));
-        hints.chain(consoles).collect()
+        let diagnoses =
+            self.hosts.iter().map(|host| crate::diagnostics::serve(&*self.bus, &host.name, host.driver.clone()));
+        hints.chain(consoles).chain(diagnoses).collect()
     }
 
     pub(crate) fn start_worker(self: &Arc<Self>, key: Key, offered: Offered) {

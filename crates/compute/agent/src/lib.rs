@@ -20,6 +20,7 @@ mod build;
 mod cache;
 mod config;
 mod console;
+mod diagnostics;
 mod fetch;
 mod files;
 mod record;

@@ -4,7 +4,7 @@
 //! do raises it. The agent does the newest generation it knows, may do it twice, and reports what it saw under that
 //! number; a report of an older generation is refused, so a host that slept through its lease cannot overwrite a later truth.
 
-use crate::driver::HostFacts;
+use crate::driver::{Diagnostics, HostFacts};
 use crate::spec::InstanceSpec;
 use crate::states::PowerState;
 use base::{HostName, InstanceId, Timestamp};
@@ -23,6 +23,10 @@ pub mod subject {
     /// Call: the last lines of a guest's console.
     pub fn console(host: &str) -> String {
         format!("compute-agent.{host}.console")
+    }
+    /// Call: what a running guest has used.
+    pub fn diagnostics(host: &str) -> String {
+        format!("compute-agent.{host}.diagnostics")
     }
 }
 
@@ -168,4 +172,18 @@ pub struct ConsoleRequest {
 pub struct ConsoleReply {
     /// Control characters that JSON cannot carry are left out; the rest is lossy UTF-8. `None`: no such guest here.
     pub output: Option<String>,
+}
+
+/// Call to `diagnostics`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DiagnosticsRequest {
+    pub instance: InstanceId,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiagnosticsReply {
+    Running(Diagnostics),
+    /// The guest stands like this instead. `NoState`: there is none here.
+    Not(PowerState),
 }

@@ -102,6 +102,37 @@ pub struct GuestState {
     pub power: PowerState,
 }
 
+/// What a running guest has used since its process began. `None`: the driver cannot say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    /// As Nova's libvirt driver names it: `kvm`, `qemu`; `fake` for the simulated one.
+    pub hypervisor: String,
+    pub ram: Option<Mib>,
+    /// Of the guest's memory, what the host has had to provide, in KiB.
+    pub resident_kib: Option<u64>,
+    pub cpus: Vec<CpuUse>,
+    pub disks: Vec<DiskUse>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuUse {
+    pub id: u32,
+    /// Processor time of the host in nanoseconds.
+    pub time_ns: Option<u64>,
+}
+
+/// Requests are counted when they have ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUse {
+    /// What the guest most likely calls it: `vda`.
+    pub device: String,
+    pub read_bytes: u64,
+    pub read_requests: u64,
+    pub write_bytes: u64,
+    pub write_requests: u64,
+    pub errors: u64,
+}
+
 /// Drives one hypervisor. Every call may be repeated: asking for what already is so succeeds and changes nothing.
 #[async_trait]
 pub trait Driver: Send + Sync {
@@ -131,6 +162,8 @@ pub trait Driver: Send + Sync {
     }
     /// Raw bytes of the guest's console, at most the last `limit_bytes`. `None`: no such guest.
     async fn console(&self, id: InstanceId, limit_bytes: u64) -> Result<Option<Vec<u8>>, DriverError>;
+    /// [`DriverError::WrongState`] if the guest does not run.
+    async fn diagnostics(&self, id: InstanceId) -> Result<Diagnostics, DriverError>;
     /// Waits for something to happen by itself (a guest powered off, crashed) and says to which guest.
     /// May be cancelled and called again without losing an event for long: the agent also looks at intervals.
     async fn changed(&self) -> InstanceId;

@@ -26,6 +26,18 @@ impl PowerState {
             _ => Self::NoState,
         }
     }
+
+    /// Nova's word (`power_state.STATE_MAP`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoState => "pending",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Shutdown => "shutdown",
+            Self::Crashed => "crashed",
+            Self::Suspended => "suspended",
+        }
+    }
 }
 
 /// What Nova calls `vm_state`: where a server stands when nobody is busy with it.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use base::{InstanceId, Mib};
-use compute_model::driver::{Abilities, Driver, DriverError, GuestSpec, GuestState, HostFacts};
+use compute_model::driver::{Abilities, Diagnostics, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -179,6 +179,13 @@ impl Driver for Hypervisor {
         assert!(limit_bytes > 0);
         let known = self.state.lock().unwrap().guests.contains_key(&id);
         Ok(known.then(|| b"one\r\ntwo\x1b[0m\nthree\n".to_vec()))
+    }
+    async fn diagnostics(&self, id: InstanceId) -> Result<Diagnostics, DriverError> {
+        match self.power_of(id) {
+            PowerState::Running => Ok(Diagnostics { hypervisor: "fake".into(), ..Diagnostics::default() }),
+            PowerState::NoState => Err(DriverError::NoSuchGuest(id)),
+            power => Err(DriverError::WrongState { id, operation: "diagnostics", power }),
+        }
     }
     async fn changed(&self) -> InstanceId {
         match self.changes.lock().await.recv().await {

@@ -1,10 +1,12 @@
 //! `/servers`: servers, what is done to them, and what hangs on them.
 
 mod action_log;
+mod ask_host;
 mod attachments;
 mod console_output;
 mod create;
 mod delete;
+mod diagnostics;
 mod evacuate;
 mod find;
 mod ips;
@@ -46,6 +48,7 @@ pub(crate) fn routes() -> Vec<Route<ComputeApi>> {
             lock::routes(),
             reset_state::routes(),
             console_output::routes(),
+            diagnostics::routes(),
             action_log::routes(),
             attachments::routes(),
             password::routes(),

@@ -79,7 +79,6 @@ const CONSOLE_POLICY: &str = "os_compute_api:os-remote-consoles";
 const ATTACH_VOLUME: &str = "os_compute_api:os-volumes-attachments:create";
 const ATTACH_INTERFACE: &str = "os_compute_api:os-attach-interfaces:create";
 const ATTACH_SHARE: &str = "os_compute_api:os-server-shares:create";
-const DIAGNOSTICS: &str = "os_compute_api:os-server-diagnostics";
 
 pub(super) fn routes() -> Vec<Route<ComputeApi>> {
     const PATH: &str = "/servers/{id}/action";
@@ -115,9 +114,6 @@ pub(super) fn routes() -> Vec<Route<ComputeApi>> {
             .policy(&[ATTACH_SHARE])
             .schema("server_shares.create")
             .since(2, 97),
-        Route::get("/servers/{id}/diagnostics", |a, c| refuse(a, c, DIAGNOSTICS, "diagnostics"))
-            .policy(&[DIAGNOSTICS])
-            .schema("server_diagnostics.index"),
     ]);
     routes
 }

@@ -1,7 +1,10 @@
-//! Console output, which a host gives over the bus.
+//! What a host says over the bus: console output, diagnostics.
 
-use crate::world::{MEMBER, World};
-use compute_model::assignment::{ConsoleReply, ConsoleRequest, subject};
+use crate::world::{ADMIN, MEMBER, World};
+use base::Mib;
+use compute_model::assignment::{ConsoleReply, ConsoleRequest, DiagnosticsReply, DiagnosticsRequest, subject};
+use compute_model::driver::{CpuUse, Diagnostics, DiskUse};
+use compute_model::states::PowerState;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 
@@ -34,4 +37,45 @@ async fn console_output_comes_from_the_host() {
     ask(json!({"length": "x"})).await.fault(400);
     drop(serving);
     ask(json!({})).await.fault(503);
+}
+
+#[tokio::test]
+async fn diagnostics_come_from_the_host() {
+    let w = World::new().await;
+    let id = w.as_(MEMBER).created(json!({})).await;
+    let path = format!("/servers/{id}/diagnostics");
+    let admin = w.as_(ADMIN);
+    assert_eq!(admin.get(&path).await.fault(409), format!("Instance {id} is not ready"));
+    w.all_active().await;
+    admin.get(&path).await.fault(503);
+    w.as_(MEMBER).get(&path).await.fault(403);
+    let power = Arc::new(Mutex::new(PowerState::Running));
+    let now = power.clone();
+    let _serving = platform_bus::serve(&w.bus, &subject::diagnostics("h1"), move |_: DiagnosticsRequest| {
+        let reply = match *now.lock().unwrap() {
+            PowerState::Running => DiagnosticsReply::Running(Diagnostics {
+                hypervisor: "kvm".into(),
+                ram: Some(Mib(512)),
+                resident_kib: Some(3000),
+                cpus: vec![CpuUse { id: 0, time_ns: Some(7) }, CpuUse { id: 1, time_ns: None }],
+                disks: vec![DiskUse { device: "vda".into(), read_bytes: 9, write_requests: 2, ..DiskUse::default() }],
+            }),
+            other => DiagnosticsReply::Not(other),
+        };
+        async move { Ok::<_, String>(reply) }
+    });
+    assert_eq!(
+        admin.at(47).get(&path).await.expect(200),
+        json!({
+            "cpu0_time": 7, "memory": 524_288, "memory-actual": 524_288, "memory-rss": 3000,
+            "vda_read": 9, "vda_read_req": 0, "vda_write": 0, "vda_write_req": 2, "vda_errors": 0,
+        })
+    );
+    let found = admin.at(48).get(&path).await.expect(200);
+    assert_eq!(found["memory_details"], json!({"maximum": 512, "used": 2}));
+    assert_eq!(found["cpu_details"][1], json!({"id": 1, "time": null, "utilisation": null}));
+    assert_eq!((&found["num_cpus"], &found["num_disks"], &found["state"]), (&json!(2), &json!(1), &json!("running")));
+    *power.lock().unwrap() = PowerState::Shutdown;
+    let why = format!("Cannot 'get_diagnostics' instance {id} while it is in power state shutdown");
+    assert_eq!(admin.get(&path).await.fault(409), why);
 }

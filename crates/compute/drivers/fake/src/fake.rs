@@ -5,7 +5,7 @@ use crate::failure::{Failure, Failures};
 use crate::moves::Operation;
 use async_trait::async_trait;
 use base::{Clock, InstanceId, SystemClock, Timestamp};
-use compute_model::driver::{Abilities, Driver, DriverError, GuestSpec, GuestState, HostFacts};
+use compute_model::driver::{Abilities, Diagnostics, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,6 +172,14 @@ impl Driver for Fake {
         let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let end = &CONSOLE[CONSOLE.len().saturating_sub(limit)..];
         Ok(self.state().guests.contains_key(&id).then(|| end.to_vec()))
+    }
+    async fn diagnostics(&self, id: InstanceId) -> Result<Diagnostics, DriverError> {
+        match self.state().guests.get(&id).copied().unwrap_or_default() {
+            // a simulated guest uses nothing
+            PowerState::Running => Ok(Diagnostics { hypervisor: "fake".to_owned(), ..Diagnostics::default() }),
+            PowerState::NoState => Err(DriverError::NoSuchGuest(id)),
+            power => Err(DriverError::WrongState { id, operation: "diagnostics", power }),
+        }
     }
     async fn changed(&self) -> InstanceId {
         loop {

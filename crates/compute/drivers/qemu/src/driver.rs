@@ -8,7 +8,7 @@ use crate::running::Changes;
 use crate::{console, facts};
 use async_trait::async_trait;
 use base::InstanceId;
-use compute_model::driver::{Abilities, Driver, DriverError, GuestSpec, GuestState, HostFacts};
+use compute_model::driver::{Abilities, Diagnostics, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -230,6 +230,9 @@ impl Driver for Qemu {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| {
             Err(DriverError::Hypervisor { operation: "reading the console".to_owned(), message: e.to_string() })
         })
+    }
+    async fn diagnostics(&self, id: InstanceId) -> Result<Diagnostics, DriverError> {
+        self.inner.diagnostics(&self.guest(id)).await
     }
     async fn changed(&self) -> InstanceId {
         self.inner.changes.next().await

@@ -33,6 +33,7 @@
 pub mod args;
 mod config;
 mod console;
+mod diagnostics;
 mod driver;
 mod facts;
 mod guest;

@@ -108,6 +108,21 @@ fn format_node(line: &mut Builder, node: &str, format: DiskFormat, read_only: bo
     line.add("-blockdev", options.to_string());
 }
 
+/// What Linux most likely calls the disks, in their order: `vda`, `sda`; it has called IDE disks `sd*` for long.
+pub(crate) fn names(guest: &GuestSpec) -> Vec<String> {
+    let virtio = guest.properties.get("hw_disk_bus").is_none_or(|bus| bus == "virtio");
+    let prefix = if virtio { "vd" } else { "sd" };
+    let (mut letters, mut cdroms) = ('a'..='z', 0u32..);
+    guest
+        .disks
+        .iter()
+        .map(|disk| match disk.role {
+            DiskRole::ConfigDrive => format!("sr{}", cdroms.next().unwrap_or_default()),
+            _ => format!("{prefix}{}", letters.next().unwrap_or('z')),
+        })
+        .collect()
+}
+
 /// Where the next disk of each bus goes, and which controllers are there already.
 struct Slots {
     board: Board,

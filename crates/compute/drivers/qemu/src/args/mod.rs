@@ -6,7 +6,7 @@ mod disks;
 mod tests;
 
 pub(crate) use devices::video_models;
-pub(crate) use disks::buses;
+pub(crate) use disks::{buses, names as disk_names};
 
 use crate::host::{Accelerator, HostAbilities};
 use base::InstanceId;

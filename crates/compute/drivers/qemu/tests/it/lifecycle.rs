@@ -262,3 +262,29 @@ async fn a_hung_process_is_killed_by_a_hard_reboot() {
     assert_eq!(w.power(&g).await, PowerState::Running);
     assert_ne!(pids(g.id), hung);
 }
+
+#[tokio::test]
+async fn what_a_running_guest_has_used_can_be_told() {
+    let w = World::new();
+    let g = w.guest(&says("read my disk", SPIN));
+    assert!(matches!(w.qemu.diagnostics(g.id).await, Err(DriverError::NoSuchGuest(_))));
+    w.qemu.spawn(&g).await.unwrap();
+    w.until_console(&g, "read my disk").await;
+    let first = w.qemu.diagnostics(g.id).await.unwrap();
+    assert_eq!((first.cpus.len(), first.ram), (g.vcpus as usize, Some(g.ram)));
+    let boot = &first.disks[0];
+    assert!(boot.device == "vda" && boot.read_bytes >= 512 && boot.read_requests >= 1, "{boot:?}");
+    assert!(first.resident_kib.unwrap() > 1024, "{first:?}");
+    // it spins: its processor's time grows
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while w.qemu.diagnostics(g.id).await.unwrap().cpus[0].time_ns <= first.cpus[0].time_ns {
+        assert!(tokio::time::Instant::now() < deadline, "its processor stands still");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    w.qemu.pause(g.id).await.unwrap();
+    let stands = w.qemu.diagnostics(g.id).await;
+    assert!(matches!(stands, Err(DriverError::WrongState { power: PowerState::Paused, .. })), "{stands:?}");
+    w.qemu.stop(g.id, NONE).await.unwrap();
+    let stands = w.qemu.diagnostics(g.id).await;
+    assert!(matches!(stands, Err(DriverError::WrongState { power: PowerState::Shutdown, .. })), "{stands:?}");
+}
