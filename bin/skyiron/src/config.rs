@@ -149,6 +149,7 @@ pub(crate) struct Compute {
     pub reserved_host_memory_mib: u64,
     pub default_availability_zone: String,
     pub resume_guests_on_boot: bool,
+    pub deleted_servers_kept_days: u32,
     pub recover_after_secs: u64,
     pub fence_command: Vec<String>,
     pub fence_timeout_secs: u64,
@@ -268,6 +269,7 @@ impl Default for Compute {
             reserved_host_memory_mib: 512,
             default_availability_zone: "nova".into(),
             resume_guests_on_boot: false,
+            deleted_servers_kept_days: 90,
             recover_after_secs: 0,
             fence_command: Vec::new(),
             fence_timeout_secs: 60,
@@ -501,6 +503,10 @@ const KEYS: &[(&str, &str)] = &[
     (
         "compute.resume_guests_on_boot",
         "Guests that are to run and are off when their host's agent starts, as after a power cut, are started again.",
+    ),
+    (
+        "compute.deleted_servers_kept_days",
+        "Deleted servers can be looked up for so long, with their actions and history. 0: for ever.",
     ),
     (
         "compute.recover_after_secs",

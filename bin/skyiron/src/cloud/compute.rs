@@ -174,6 +174,9 @@ fn conductor_settings(config: &Compute, host: &str) -> ConductorSettings {
             fence_timeout: Duration::from_secs(config.fence_timeout_secs),
             most_hosts: config.recover_most_hosts as usize,
         },
+        deleted_kept: Some(config.deleted_servers_kept_days)
+            .filter(|n| *n > 0)
+            .map(|days| Duration::from_secs(u64::from(days) * 24 * 3600)),
         host: host.to_owned(),
         ..ConductorSettings::default()
     }

@@ -53,6 +53,8 @@ pub struct ConductorSettings {
     /// How often it is written down which hosts have asked for work, and looked for those that have not. Far below any
     /// sensible `service_down_time`.
     pub seen_interval: Duration,
+    /// How long deleted servers can be looked up. `None`: for ever.
+    pub deleted_kept: Option<Duration>,
     /// Name under which this process shows in `os-services`.
     pub host: String,
 }
@@ -71,6 +73,7 @@ impl Default for ConductorSettings {
             scheduler: compute_scheduler::Config::default(),
             recovery: Recovery::default(),
             seen_interval: Duration::from_secs(5),
+            deleted_kept: None,
             host: "localhost".to_owned(),
         }
     }
@@ -99,6 +102,9 @@ const HEARING: Duration = Duration::from_secs(10);
 
 /// Hosts that are written down in one transaction.
 const SEEN_AT_ONCE: usize = 250;
+
+const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+const FORGOTTEN_AT_ONCE: usize = 100;
 
 impl Conductor {
     /// With a scheduler of its own.
@@ -172,7 +178,11 @@ impl Conductor {
     }
 
     /// Writes down which hosts live, and has those recovered that no longer do, until `stop`.
-    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        tokio::join!(self.watch_hosts(stop.clone()), self.forget_deleted(stop));
+    }
+
+    async fn watch_hosts(&self, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 biased;
@@ -185,6 +195,24 @@ impl Conductor {
             }
             if let Err(error) = self.look_for_dead_hosts().await {
                 tracing::warn!(%error, "cannot look for hosts to recover");
+            }
+        }
+    }
+
+    async fn forget_deleted(&self, mut stop: watch::Receiver<bool>) {
+        let Some(kept) = self.settings.deleted_kept else { return };
+        loop {
+            match compute_store::forget::deleted_forget(self.store.db(), self.now().minus(kept), FORGOTTEN_AT_ONCE)
+                .await
+            {
+                Ok(n) if n == FORGOTTEN_AT_ONCE as u64 => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot forget deleted servers"),
+            }
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|s| *s) => return,
+                () = tokio::time::sleep(FORGET_INTERVAL) => {}
             }
         }
     }

@@ -7,6 +7,7 @@ pub mod aggregates;
 pub mod assignments;
 pub mod evacuations;
 pub mod flavors;
+pub mod forget;
 pub mod hosts;
 pub mod hypervisors;
 pub mod instance_actions;

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod flavors;
+mod forget;
 mod hosts;
 mod instance_actions;
 mod instance_list;
