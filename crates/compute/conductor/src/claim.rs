@@ -1,8 +1,9 @@
 //! Taking one of the hosts that the scheduler has chosen, inside the transaction that gives the server to it.
 
 use crate::Conductor;
-use base::InstanceId;
+use base::{HostName, InstanceId};
 use compute_selection::Choice;
+use compute_store::instances::Instance;
 use compute_store::neighbours;
 use platform_db::Tx;
 use platform_engine::StepError;
@@ -25,6 +26,13 @@ impl Conductor {
             return Err(StepError::Changed("other members of its group went there meanwhile".into()));
         }
         Ok(choices)
+    }
+
+    /// Whether the server's group keeps it from a host that is forced. Such a host is asked nothing but this: Nova's
+    /// new host looks at the group itself, and refuses.
+    pub(crate) async fn group_forbids(&self, server: &Instance, host: &HostName) -> Result<bool, StepError> {
+        let group = compute_selection::group_of(&self.store, server).await?;
+        Ok(group.is_some_and(|g| g.is_binding(&self.settings.scheduler) && !g.admits(host)))
     }
 
     /// Claims the best of the choices that still has room, in the order given.

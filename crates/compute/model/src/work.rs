@@ -41,6 +41,9 @@ pub struct Build {
     /// The last of them still has the guest, or may have it: no other host may start it.
     #[serde(default)]
     pub left_behind: bool,
+    /// The host or node it must go to was forced: it is not asked the scheduler's filters, and no other is tried.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// The data of [`DELETE`].

@@ -23,7 +23,7 @@ pub struct NewEvacuation<'a> {
     pub force: bool,
     /// It shall be stopped afterwards, unless it was in error.
     pub stop: bool,
-    /// `None`: it keeps the one it has.
+    /// For the guest that is made anew. `None`: it gets none.
     pub admin_pass: Option<&'a str>,
     pub request_id: &'a RequestId,
     pub project_id: &'a ProjectId,
@@ -83,7 +83,7 @@ async fn instance_begin(
 ) -> Result<bool, DbError> {
     let n = tx
         .execute(
-            "UPDATE instances SET task_state = $5, admin_pass = COALESCE($6, admin_pass), updated_at = $7
+            "UPDATE instances SET task_state = $5, admin_pass = $6, updated_at = $7
              WHERE uuid = $1 AND host = $2 AND vm_state = $3 AND task_state IS NOT DISTINCT FROM $4
                AND deleted_at IS NULL",
             args![&seen.uuid, source, &seen.vm_state, seen.task_state.clone(), task::REBUILDING, admin_pass, now],

@@ -1,4 +1,6 @@
 //! `instances`: the moves the conductor makes, each in the transaction of the operation's step that decided it.
+//!
+//! The password that a guest is made with is kept until the making has ended, well or badly, and no longer.
 
 use base::{HostName, InstanceId, Timestamp};
 use compute_model::states::PowerState;
@@ -10,7 +12,7 @@ pub async fn instance_built(tx: &mut Tx, id: InstanceId, power: PowerState, now:
     let n = tx
         .execute(
             "UPDATE instances SET vm_state = 'active', task_state = NULL, power_state = $2, progress = 0, fault = NULL,
-                    launched_at = COALESCE(launched_at, $3), updated_at = $3
+                    admin_pass = NULL, launched_at = COALESCE(launched_at, $3), updated_at = $3
              WHERE uuid = $1 AND +deleted_at IS NULL",
             args![id, power as i64, now],
         )
@@ -27,7 +29,8 @@ pub async fn instance_settled(
     now: Timestamp,
 ) -> Result<(), DbError> {
     tx.execute(
-        "UPDATE instances SET vm_state = $2, task_state = NULL, power_state = COALESCE($3, power_state), updated_at = $4
+        "UPDATE instances SET vm_state = $2, task_state = NULL, power_state = COALESCE($3, power_state),
+                admin_pass = NULL, updated_at = $4
          WHERE uuid = $1 AND deleted_at IS NULL",
         args![id, vm_state, power.map(|p| p as i64), now],
     )
@@ -65,7 +68,7 @@ pub async fn instance_evacuated(
 ) -> Result<(), DbError> {
     tx.execute(
         "UPDATE instances SET vm_state = 'active', task_state = $3, power_state = $2, progress = 0, fault = NULL,
-                launched_at = $4, updated_at = $4
+                admin_pass = NULL, launched_at = $4, updated_at = $4
          WHERE uuid = $1 AND deleted_at IS NULL",
         args![id, power as i64, task_state, now],
     )
@@ -157,7 +160,7 @@ pub async fn instance_deleted(tx: &mut Tx, id: InstanceId, now: Timestamp) -> Re
     let freed: Option<Freed> = tx
         .fetch_optional(
             "UPDATE instances SET vm_state = 'deleted', task_state = NULL, power_state = 0, host = NULL, node = NULL,
-                    deleted_at = $2, terminated_at = $2, updated_at = $2
+                    admin_pass = NULL, deleted_at = $2, terminated_at = $2, updated_at = $2
              WHERE uuid = $1 AND deleted_at IS NULL RETURNING project_id, vcpus, ram_mib",
             args![id, now],
         )

@@ -9,14 +9,14 @@
 //!              └── its guest could not be removed again ─▶ (error; its claim stays)
 //! ```
 
-use super::{About, Build, Waiting, data, instance_id};
+use super::{About, Build, GROUP_FORBIDS, Waiting, data, instance_id};
 use crate::Conductor;
 use async_trait::async_trait;
 use base::{HostName, InstanceId, OperationId, Timestamp};
 use compute_model::assignment::{Outcome, Want};
 use compute_model::states::PowerState;
 use compute_model::work;
-use compute_selection::{NoHost, Whither};
+use compute_selection::{Choice, NoHost, Whither};
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end_with, event_add};
 use compute_store::instances::{Instance, instance_place};
@@ -76,13 +76,19 @@ impl Build {
             ignore: work.failed.iter().map(|(host, _)| HostName(host.clone())).collect(),
             host: server.requested_host.clone().map(HostName),
             node: server.requested_node.clone(),
-            force: false,
+            force: work.force,
         };
         let choices = match self.0.choose(server, &whither).await? {
             Ok(choices) => choices,
             Err(no) if no.some_are_silent && self.0.is_still_hearing() => return Err(StepError::Retry(no.message)),
             Err(NoHost { message, details, .. }) => return Ok(self.fail(id, work.action_id, message, details, None)),
         };
+        if let (true, Some(Choice { host, .. })) = (work.force, choices.first())
+            && self.0.group_forbids(server, host).await?
+        {
+            let details = format!("the group of the server does not allow {host}");
+            return Ok(self.fail(id, work.action_id, GROUP_FORBIDS.to_owned(), details, None));
+        }
         let now = self.0.now();
         let until = now.plus(self.0.settings.build_timeout).min(op.deadline);
         let (operation, conductor, project, user) =
@@ -126,7 +132,7 @@ impl Build {
             let details = format!("{}: {}, and the guest could not be removed again", last.0, last.1);
             return self.fail(id, work.action_id, last.1, details, None);
         }
-        let again = work.retry && work.failed.len() < self.0.settings.max_attempts;
+        let again = work.retry && !work.force && work.failed.len() < self.0.settings.max_attempts;
         let left = Left { conductor: self.0.clone(), id, operation, host: host.unwrap_or_default(), now };
         if again {
             return Step::new(Next::Move(SCHEDULE)).effect(move |tx| Box::pin(left.release(tx)));

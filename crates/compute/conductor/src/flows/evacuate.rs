@@ -13,7 +13,7 @@ mod reported;
 
 pub(crate) use reported::reported;
 
-use super::{Evacuate, data, instance_id};
+use super::{Evacuate, GROUP_FORBIDS, data, instance_id};
 use async_trait::async_trait;
 use base::{HostName, InstanceId};
 use compute_model::assignment::Want;
@@ -94,13 +94,10 @@ impl Evacuate {
         ignore.push(HostName(work.source.clone()));
         ignore.extend(work.failed.iter().map(|(host, _)| HostName(host.clone())));
         let target = work.target.clone().map(HostName);
-        // a host that is forced is asked nothing but this: Nova's new host looks at the group itself, and refuses
         if let (true, Some(target)) = (work.force, &target)
-            && compute_selection::group_of(&self.0.store, &server)
-                .await?
-                .is_some_and(|g| g.is_binding(&self.0.settings.scheduler) && !g.admits(target))
+            && self.0.group_forbids(&server, target).await?
         {
-            let message = "No valid host was found. The server's group does not allow its new host.".to_owned();
+            let message = GROUP_FORBIDS.to_owned();
             let details = format!("the group of the server does not allow {target}");
             return Ok(self.fail(Ended { id, work, message, details, status: status::FAILED, silent: None }));
         }

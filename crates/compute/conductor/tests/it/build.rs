@@ -25,13 +25,14 @@ async fn a_server_is_built() {
         let server = w.server(id).await;
         assert_eq!((server.host.as_deref(), server.node.as_deref()), (Some("a"), Some("a.example")));
         assert_eq!(server.availability_zone.as_deref(), Some("nova"));
+        assert_eq!(job.spec.admin_pass.as_ref().map(|p| p.expose()), Some("as made"));
         let still = Outcome::Progress { task: "spawning".into(), why: "copying".into() };
         assert!(a.answer(&job, still).await);
         assert_eq!(w.server(id).await.task_state.as_deref(), Some("spawning"));
         assert_eq!(w.count("SELECT COUNT(*) FROM operations WHERE waiting_for = 'copying'").await, 1);
         assert!(a.answer(&job, running()).await);
         let server = w.settled(id, "active").await;
-        assert_eq!((server.power_state, server.fault), (1, None));
+        assert_eq!((server.power_state, server.fault, server.admin_pass), (1, None, None));
         assert!(server.launched_at.is_some());
         assert_eq!(w.claimed().await, one_on("a"));
         assert_eq!(w.operation_states(id).await, ["done"]);
@@ -252,6 +253,40 @@ async fn a_zone_and_a_host_asked_for_are_kept_to() {
         assert_eq!(w.settled(c, "active").await.host.as_deref(), Some("c"));
         let (message, _) = fault(&w.settled(nowhere, "error").await);
         assert!(message.contains("3 are not in availability zone west"), "{message}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forced_host_is_not_asked_the_filters_and_no_other_is_tried() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let (a, b) = (w.host("a").await, w.host("b").await);
+        let forced = |group: Option<String>| Server { host: Some("a".into()), force: true, group, ..Server::default() };
+        w.force_down("a", true).await;
+        let not_forced = w.create(Server { host: Some("a".into()), ..Server::default() }).await;
+        let (message, _) = fault(&w.settled(not_forced, "error").await);
+        assert!(message.contains("1 is down"), "{message}");
+        // it does not ask for work, but gets some: that is what forcing means
+        let id = w.create(forced(None)).await;
+        let job = a.next().await;
+        assert_eq!(job.instance, id);
+        assert!(a.answer(&job, failed("no luck", true, PowerState::NoState)).await);
+        let server = w.settled(id, "error").await;
+        assert_eq!((fault(&server).0.as_str(), server.admin_pass), ("no luck", None));
+        assert!(b.fetch().await.is_empty());
+        w.sums_are_right().await;
+
+        w.force_down("a", false).await;
+        let group = Some(w.group("anti-affinity", &BTreeMap::new()).await);
+        let first = w.create(forced(group.clone())).await;
+        let job = a.next().await;
+        assert!(a.answer(&job, running()).await);
+        w.settled(first, "active").await;
+        let second = w.create(forced(group)).await;
+        let (message, _) = fault(&w.settled(second, "error").await);
+        assert!(message.contains("group does not allow"), "{message}");
+        w.sums_are_right().await;
     })
     .await;
 }

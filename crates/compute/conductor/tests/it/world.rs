@@ -53,6 +53,8 @@ pub(crate) struct Server {
     pub(crate) group: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) host: Option<String>,
+    /// The host is forced.
+    pub(crate) force: bool,
 }
 
 /// How a server is to be evacuated.
@@ -111,13 +113,14 @@ impl World {
 
     pub(crate) async fn create_quietly(&self, server: Server) -> InstanceId {
         let (id, now) = (InstanceId::random(), SystemClock.now());
+        let force = server.force;
         let row = self.row(id, server);
         let mut tx = self.db.begin().await.unwrap();
         let any = Amounts { instances: -1, cores: -1, ram: -1 };
         usage_claim(&mut tx, PROJECT, Amounts::of_server(1, 512), any).await.unwrap();
         instances_insert(&mut tx, vec![row]).await.unwrap();
         let action_id = action(&mut tx, id, "create").await;
-        let data = json!(work::Build { action_id, ..work::Build::default() });
+        let data = json!(work::Build { action_id, force, ..work::Build::default() });
         self.enqueue(&mut tx, id, work::BUILD, work::first::BUILD, data).await;
         tx.commit().await.unwrap();
         assert!(now <= SystemClock.now());
@@ -359,7 +362,7 @@ impl World {
             tags: "[]".into(),
             files: "[]".into(),
             config_drive: false,
-            admin_pass: None,
+            admin_pass: Some("as made".into()),
             availability_zone: None,
             pinned_availability_zone: server.zone,
             requested_host: server.host,

@@ -11,6 +11,8 @@ pub(super) struct Destination {
     pub(super) zone: Option<String>,
     pub(super) host: Option<String>,
     pub(super) node: Option<String>,
+    /// By `zone:host`: the host is not asked the scheduler's filters.
+    pub(super) forced: bool,
 }
 
 pub(super) async fn find(api: &ComputeApi, call: &Call, wanted: &Wanted) -> Result<Destination, Fault> {
@@ -18,13 +20,12 @@ pub(super) async fn find(api: &ComputeApi, call: &Call, wanted: &Wanted) -> Resu
         Some(text) => parse(text)?,
         None => Destination { zone: api.config.default_schedule_zone.clone(), ..Destination::default() },
     };
-    let forced = d.host.is_some() || d.node.is_some();
-    if forced {
+    if d.forced {
         api.allow_own(&call.cx, FORCED_HOST)?;
     }
     if wanted.host.is_some() || wanted.hypervisor_hostname.is_some() {
         api.allow_own(&call.cx, REQUESTED_DESTINATION)?;
-        if forced {
+        if d.forced {
             return Err(Fault::bad_request(
                 "A requested destination cannot be given together with an availability zone of the form zone:host:node.",
             ));
@@ -45,7 +46,8 @@ pub(super) async fn find(api: &ComputeApi, call: &Call, wanted: &Wanted) -> Resu
 fn parse(text: &str) -> Result<Destination, Fault> {
     let parts: Vec<Option<String>> = text.split(':').map(|p| (!p.is_empty()).then(|| p.to_owned())).collect();
     let mut parts = parts.into_iter();
-    let d = Destination { zone: parts.next().flatten(), host: parts.next().flatten(), node: parts.next().flatten() };
+    let (zone, host, node) = (parts.next().flatten(), parts.next().flatten(), parts.next().flatten());
+    let d = Destination { zone, forced: host.is_some() || node.is_some(), host, node };
     match parts.next() {
         Some(_) => Err(Fault::bad_request("Invalid input received: Unable to parse availability_zone")),
         None => Ok(d),
@@ -85,7 +87,8 @@ mod tests {
     fn zones_with_hosts_and_nodes() {
         let of = |zone: &str, host: &str, node: &str| {
             let some = |s: &str| (!s.is_empty()).then(|| s.to_owned());
-            Destination { zone: some(zone), host: some(host), node: some(node) }
+            let forced = !(host.is_empty() && node.is_empty());
+            Destination { zone: some(zone), host: some(host), node: some(node), forced }
         };
         for (text, wanted) in [
             ("nova", of("nova", "", "")),

@@ -35,7 +35,8 @@ pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
     let mut template = rows::template(&call, &wanted, &sources, &destination, api.now());
     let password = wanted.admin_pass.clone().unwrap_or_else(password::generate);
     template.admin_pass = Some(password.clone());
-    let created = write::write(&api, &call, &wanted, template, sources.group.as_ref()).await?;
+    let new = write::New { template, group: sources.group.as_ref(), force: destination.forced };
+    let created = write::write(&api, &call, &wanted, new).await?;
     if wanted.return_reservation_id {
         return Ok(Reply::json(202, &json!({"reservation_id": created.reservation_id})));
     }

@@ -48,25 +48,27 @@ struct Allowed {
 }
 
 /// Writes the servers and wakes the conductor. Returns the first of them.
-pub(super) async fn write(
-    api: &ComputeApi,
-    call: &Call,
-    wanted: &Wanted,
-    template: Instance,
-    group: Option<&Group>,
-) -> Result<Instance, Fault> {
-    let allowed = allowed(api, &template).await.map_err(faults::db)?;
+/// The servers to be, as far as they are alike.
+pub(super) struct New<'a> {
+    pub(super) template: Instance,
+    pub(super) group: Option<&'a Group>,
+    /// As in [`work::Build`].
+    pub(super) force: bool,
+}
+
+pub(super) async fn write(api: &ComputeApi, call: &Call, wanted: &Wanted, new: New<'_>) -> Result<Instance, Fault> {
+    let template = &new.template;
+    let allowed = allowed(api, template).await.map_err(faults::db)?;
     let one = Amounts::of_server(template.vcpus, template.ram_mib);
     let used = api.store.quota_usage(&template.project_id).await.map_err(faults::db)?;
     let count = count(wanted.count, one, used, allowed.project);
     // what is refused anyway is refused before anything is written
     within(used, one * count, allowed.project).map_err(|over| CreateError::from(ClaimError::from(over)))?;
-    let mut servers = rows(&template, count);
+    let mut servers = rows(template, count);
     let first = servers.remove(0);
     servers.insert(0, first.clone());
-    let now = Timestamp(template.created_at);
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
-    transact(&mut tx, call, servers, one * count, &allowed, group, now).await?;
+    transact(&mut tx, call, &new, servers, one * count, &allowed).await?;
     tx.commit().await.map_err(faults::db)?;
     api.bus.hint(platform_engine::WAKE);
     Ok(first)
@@ -89,13 +91,13 @@ fn count((min, max): (i64, i64), one: Amounts, used: Amounts, allowed: Amounts) 
 async fn transact(
     tx: &mut Tx,
     call: &Call,
+    new: &New<'_>,
     servers: Vec<Instance>,
     wanted: Amounts,
     allowed: &Allowed,
-    group: Option<&Group>,
-    now: Timestamp,
 ) -> Result<(), CreateError> {
-    let Some(first) = servers.first() else { return Ok(()) };
+    let New { template: first, group, force } = new;
+    let now = Timestamp(first.created_at);
     instances_insert(tx, servers.clone()).await?;
     let actions = actions_begin(tx, now, servers.iter().map(|s| action(call, s, "create")).collect()).await?;
     let operations = servers.iter().zip(actions).map(|(server, action_id)| NewOperation {
@@ -104,7 +106,7 @@ async fn transact(
         project_id: Some(ProjectId(server.project_id.clone())),
         request_id: Some(call.cx.request_id.clone()),
         step: work::first::BUILD,
-        data: json!(work::Build { action_id, ..work::Build::default() }),
+        data: json!(work::Build { action_id, force: *force, ..work::Build::default() }),
         deadline: now.plus(BUILD_DEADLINE),
     });
     let operations = enqueue_all(tx, now, operations.collect()).await?;
