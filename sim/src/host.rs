@@ -6,7 +6,7 @@ use crate::trace::Trace;
 use async_trait::async_trait;
 use base::{Gib, InstanceId, Mib, Timestamp};
 use compute_driver_fake::{Fake, FakeConfig};
-use compute_model::driver::{Abilities, Driver, DriverError, GuestSpec, GuestState, HostFacts};
+use compute_model::driver::{Abilities, Diagnostics, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -192,6 +192,9 @@ impl Driver for SimHost {
     }
     async fn console(&self, id: InstanceId, limit_bytes: u64) -> Result<Option<Vec<u8>>, DriverError> {
         self.fake.console(id, limit_bytes).await
+    }
+    async fn diagnostics(&self, id: InstanceId) -> Result<Diagnostics, DriverError> {
+        self.fake.diagnostics(id).await
     }
     async fn changed(&self) -> InstanceId {
         self.fake.changed().await
