@@ -122,6 +122,8 @@ pub(crate) struct Image {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stores: BTreeMap<String, ImageStore>,
     pub do_secure_hash: bool,
+    pub cache_dir: String,
+    pub cache_max_bytes: u64,
     pub size_cap_bytes: u64,
     pub certificates_dir: String,
     pub use_keystone_limits: bool,
@@ -241,6 +243,8 @@ impl Default for Image {
             default_store: String::new(),
             stores: BTreeMap::new(),
             do_secure_hash: true,
+            cache_dir: String::new(),
+            cache_max_bytes: 10 << 30,
             size_cap_bytes: 1 << 40,
             certificates_dir: String::new(),
             use_keystone_limits: false,
@@ -344,9 +348,15 @@ impl Image {
         }
         let dirs = || self.stores.iter().filter(|(_, s)| !s.dir.is_empty()).map(|(n, s)| (n.as_str(), s.dir.as_str()));
         for (name, dir) in dirs() {
+            if dir == self.cache_dir {
+                bail!("image.cache_dir: the store {name} has the same folder");
+            }
             if dir == self.store_dir || dirs().any(|(other, d)| other != name && d == dir) {
                 bail!("image.stores.{name}.dir: another store has the same folder");
             }
+        }
+        if !self.cache_dir.is_empty() && (self.cache_dir == self.store_dir || self.cache_max_bytes == 0) {
+            bail!("image.cache_dir: a folder of its own, and image.cache_max_bytes says how much may be in it");
         }
         for (name, store) in &self.stores {
             store.check(name)?;
@@ -433,6 +443,11 @@ const KEYS: &[(&str, &str)] = &[
         "image.do_secure_hash",
         "Data registered by its location is read, hashed and inspected before its image is active.",
     ),
+    (
+        "image.cache_dir",
+        "Folder of this process alone for copies of what is fetched from remote stores, or queued. Empty: no cache.",
+    ),
+    ("image.cache_max_bytes", "Most that the copies may take; what was used least recently makes room."),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     (
         "image.certificates_dir",
@@ -671,6 +686,9 @@ mod tests {
         assert!(error("[compute]\nfake_host = 3").contains("\"compute.fake_hosts\""));
         assert!(error("[cloud]\nlisten = 8700").contains("wrong type"));
         assert!(error("[cloud]\nlisten = \"nowhere\"").contains("ADDRESS:PORT"));
+        assert!(error("[image]\ncache_dir = \"/c\"\ncache_max_bytes = 0").contains("image.cache_max_bytes"));
+        let shared = "[image.stores.a]\ntype=\"file\"\ndir=\"/c\"\n[image]\ncache_dir = \"/c\"";
+        assert!(error(shared).contains("the store a has the same folder"));
         assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
         assert!(error("[bus]\nurl = \"amqp://a:secret@h\"").contains("nats:// or tls://"));
         assert!(!error("[bus]\nurl = \"amqp://a:secret@h\"").contains("secret"));

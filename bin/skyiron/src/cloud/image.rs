@@ -5,9 +5,10 @@ use super::stores::open_stores;
 use super::{Assembly, Ground, Role, imports, with_policy};
 use anyhow::{Context, Result, bail};
 use image_api::{
-    BusImages, BusRegistry, CertificateFolder, Certificates, Glance, ImageApi, Imports, LocalImages, NoCertificates,
-    Tickets,
+    BusImages, BusRegistry, Cache, CacheSettings, CertificateFolder, Certificates, Glance, ImageApi, Imports,
+    LocalImages, NoCertificates, Tickets,
 };
+use image_backends::file::DEFAULT_RESERVE;
 use image_model::{ImageProxy, Limits, Registry, Stores};
 use platform_http::ProjectLimits;
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ pub(crate) async fn start(
     } else {
         a.tasks.spawn(image_api::tend(glance.clone(), g.stop.clone()));
     }
+    a.tasks.spawn(image_api::keep_cache(glance.clone(), g.stop.clone()));
     a.tasks.spawn(image_api::work(glance.clone(), alone, g.stop.clone()));
     Ok((Arc::new(LocalImages(glance)), Some(stores)))
 }
@@ -72,10 +74,22 @@ fn glance(
         limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
         unified_limits: config.use_keystone_limits.then_some(project_limits),
         do_secure_hash: config.do_secure_hash,
+        cache: cache(g)?,
         imports,
         certificates: certificates(&config.certificates_dir)?,
         clock: g.clock.clone(),
     }))
+}
+
+fn cache(g: &Ground) -> Result<Option<Cache>> {
+    let config = &g.config.image;
+    if config.cache_dir.is_empty() {
+        return Ok(None);
+    }
+    let dir = g.dir(&config.cache_dir, "image-cache");
+    let settings = CacheSettings { dir, most_bytes: config.cache_max_bytes, reserve_bytes: DEFAULT_RESERVE };
+    let cache = Cache::open(settings, g.clock.now());
+    cache.map(Some).with_context(|| format!("image.cache_dir {}", config.cache_dir))
 }
 
 fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {

@@ -104,6 +104,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         limits: Limits::default(),
         unified_limits: None,
         do_secure_hash: true,
+        cache: None,
         imports: Imports::default(),
         certificates: Arc::new(NoCertificates),
         clock: Arc::new(SystemClock),

@@ -1,5 +1,6 @@
 //! What every handler shares.
 
+use crate::cache::Cache;
 use crate::fault;
 use crate::import::Imports;
 use crate::policy;
@@ -21,6 +22,8 @@ pub struct ImageApi {
     pub unified_limits: Option<Arc<dyn ProjectLimits>>,
     /// Data registered by its location is read and hashed before the image is active.
     pub do_secure_hash: bool,
+    /// This node's copies of images. `None`: it keeps none.
+    pub cache: Option<Cache>,
     pub imports: Imports,
     /// What signed images are verified with.
     pub certificates: Arc<dyn Certificates>,

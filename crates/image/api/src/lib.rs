@@ -10,6 +10,7 @@
 //! | [`data`] | their bytes: upload (hashes, inspection and storing in one pass) and download |
 //! | [`members`], [`tags`], [`actions`], [`locations`] | what else hangs on an image |
 //! | [`stores`] | where bytes are kept |
+//! | [`cache`] | this node's copies of what is far away |
 //! | [`import`], [`tasks`] | data that is staged, fetched or copied by tasks |
 //! | [`fetch`] | URLs that users name |
 //! | [`signature`] | data that is verified before its image is active |
@@ -20,6 +21,7 @@
 
 mod actions;
 mod bus;
+mod cache;
 mod data;
 mod fault;
 mod fetch;
@@ -44,6 +46,7 @@ mod tasks;
 mod versions;
 
 pub use bus::BusRegistry;
+pub use cache::{Cache, CacheSettings, keep as keep_cache};
 pub use fetch::{BadNetwork, FetchSettings, Network, Pace, Resolve, SystemResolver, UrlFilter};
 pub use glance::{Glance, ImageApi};
 pub use import::{ImportSettings, Imports, Staging, work};

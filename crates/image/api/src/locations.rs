@@ -70,7 +70,7 @@ fn asked(body: &Value) -> Result<(&str, Option<Sent<'_>>), Fault> {
 }
 
 fn claim((algo, hash): Sent<'_>) -> Result<Claimed, Fault> {
-    let Some(algo) = HashAlgo::ALL.into_iter().find(|a| a.as_str() == algo) else {
+    let Some(algo) = HashAlgo::of(algo) else {
         return Err(Fault::bad_request(format!(
             "Provided object does not match schema 'location': '{algo}' is not one of ['sha1', 'sha256', 'sha512', \
              'md5']"

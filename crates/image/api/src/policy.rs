@@ -27,6 +27,12 @@ pub(crate) const GET_MEMBERS: &str = "get_members";
 pub(crate) const MODIFY_MEMBER: &str = "modify_member";
 pub(crate) const DEACTIVATE: &str = "deactivate";
 pub(crate) const REACTIVATE: &str = "reactivate";
+pub(crate) const CACHE_IMAGE: &str = "cache_image";
+pub(crate) const CACHE_LIST: &str = "cache_list";
+pub(crate) const CACHE_DELETE: &str = "cache_delete";
+pub(crate) const CACHE_CLEAN: &str = "cache_clean";
+pub(crate) const CACHE_PRUNE: &str = "cache_prune";
+pub(crate) const LIST_CACHED_NODES: &str = "list_cached_nodes";
 pub(crate) const TASKS_API_ACCESS: &str = "tasks_api_access";
 
 const RULES: &str = include_str!("../policies/image.json");

@@ -3,7 +3,8 @@
 use crate::metadefs::{items, namespaces, resource_types};
 use crate::policy::*;
 use crate::{
-    Glance, actions, data, fault, images, import, locations, members, quota, schemas, stores, tags, tasks, versions,
+    Glance, actions, cache, data, fault, images, import, locations, members, quota, schemas, stores, tags, tasks,
+    versions,
 };
 use image_model::Draft;
 use platform_http::{Authenticate, Route, Service, ServiceSettings};
@@ -31,6 +32,13 @@ fn image_routes() -> Vec<Route<Glance>> {
         Route::delete("/v2/stores/{store_id}/{image_id}", stores::delete_from)
             .policy(&[GET_IMAGE_LOCATION, DELETE_IMAGE_LOCATION]),
         Route::get("/v2/info/usage", quota::usage),
+        Route::get("/v2/cache", cache::list).policy(&[CACHE_LIST]),
+        Route::delete("/v2/cache", cache::clear).policy(&[CACHE_DELETE]),
+        Route::put("/v2/cache/{image_id}", cache::queue).policy(&[CACHE_IMAGE]),
+        Route::delete("/v2/cache/{image_id}", cache::delete).policy(&[CACHE_DELETE]),
+        Route::post("/v2/cache/clean", cache::clean).policy(&[CACHE_CLEAN]),
+        Route::post("/v2/cache/prune", cache::prune).policy(&[CACHE_PRUNE]),
+        Route::get("/v2/cache/nodes/{image_id}", cache::nodes).policy(&[LIST_CACHED_NODES]),
         Route::get("/v2/images", images::list::list).policy(&[GET_IMAGES, GET_IMAGE]),
         Route::post("/v2/images", images::create::create).policy(&[ADD_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE]),
         Route::get("/v2/images/{image_id}", images::show::show).policy(&[GET_IMAGE]),

@@ -1,9 +1,10 @@
 //! Images for compute, in the same process.
 
+use crate::cache::Data;
 use crate::{Glance, policy};
 use async_trait::async_trait;
 use base::{ImageId, RequestContext};
-use image_model::{BackendError, ByteStream, Image, ImageSource, Location, SourceError, Status, Viewer};
+use image_model::{BackendError, ByteStream, Image, ImageSource, SourceError, Status, Viewer};
 use std::ops::Range;
 
 /// Reads images for callers beside the API, by the same rules.
@@ -19,8 +20,8 @@ fn no_data(id: ImageId) -> SourceError {
 }
 
 impl LocalImages {
-    /// Where the image's data is and how much of it, if the caller may read it now.
-    pub(crate) async fn readable(&self, cx: &RequestContext, id: ImageId) -> Result<(Vec<Location>, u64), SourceError> {
+    /// What the image's data is read by, if the caller may read it now.
+    pub(crate) async fn readable(&self, cx: &RequestContext, id: ImageId) -> Result<Data, SourceError> {
         let image = self.show(cx, id).await?;
         if image.status != Status::Active {
             return Err(SourceError::NotActive { id, why: format!("its status is {}", image.status) });
@@ -31,7 +32,7 @@ impl LocalImages {
         if image.locations.is_empty() {
             return Err(no_data(id));
         }
-        Ok((image.locations, image.size.unwrap_or(0)))
+        Ok(Data::of(&image))
     }
 }
 
@@ -49,9 +50,9 @@ impl ImageSource for LocalImages {
         id: ImageId,
         range: Option<Range<u64>>,
     ) -> Result<ByteStream, SourceError> {
-        let (locations, size) = self.readable(cx, id).await?;
-        let range = range.map_or(0..size, |r| r.start.min(size)..r.end.min(size));
-        self.0.stores.open(&locations, range).await.map_err(|e| match e {
+        let data = self.readable(cx, id).await?;
+        let range = range.map_or(0..data.size, |r| r.start.min(data.size)..r.end.min(data.size));
+        self.0.read(&data, range).await.map_err(|e| match e {
             BackendError::NotFound(_) => no_data(id),
             other => unavailable(other),
         })

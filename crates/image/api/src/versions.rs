@@ -4,13 +4,17 @@ use crate::Glance;
 use platform_http::{Call, Fault, Reply};
 use serde_json::{Value, json};
 
-/// Newest first. What an image cache would bring (2.14, 2.16, 2.18) is not there.
+/// Newest first.
 const VERSIONS: &[&str] = &[
-    "v2.17", "v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3",
-    "v2.2", "v2.1", "v2.0",
+    "v2.18", "v2.17", "v2.16", "v2.15", "v2.14", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", "v2.7", "v2.6",
+    "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0",
 ];
 
-fn document(root_url: &str) -> Value {
+/// What the image cache has brought: shown where there is one.
+const OF_THE_CACHE: &[&str] = &["v2.18", "v2.16", "v2.14"];
+
+fn document(glance: &Glance, root_url: &str) -> Value {
+    let caches = glance.cache.is_some();
     let version = |(n, id): (usize, &&str)| {
         json!({
             "id": id,
@@ -18,17 +22,17 @@ fn document(root_url: &str) -> Value {
             "links": [{"rel": "self", "href": format!("{root_url}/v2/")}],
         })
     };
-    json!({"versions": VERSIONS.iter().enumerate().map(version).collect::<Vec<_>>()})
+    json!({"versions": VERSIONS.iter().filter(|v| caches || !OF_THE_CACHE.contains(v)).enumerate().map(version).collect::<Vec<_>>()})
 }
 
 /// `GET /`, and whatever else names no version.
-pub(crate) async fn choices(_: Glance, call: Call) -> Result<Reply, Fault> {
-    Ok(Reply::json(300, &document(&call.root_url)))
+pub(crate) async fn choices(glance: Glance, call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::json(300, &document(&glance, &call.root_url)))
 }
 
 /// `GET /versions`
-pub(crate) async fn list(_: Glance, call: Call) -> Result<Reply, Fault> {
-    Ok(Reply::json(200, &document(&call.root_url)))
+pub(crate) async fn list(glance: Glance, call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::json(200, &document(&glance, &call.root_url)))
 }
 
 /// Every version's URLs are those of `v2`; a path without a version leads to the choices.

@@ -72,6 +72,10 @@ impl Backend for HttpBackend {
         true
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn create(&self, _key: &str, _expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
         Err(BackendError::ReadOnly)
     }

@@ -30,6 +30,11 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// Whether its data is on another machine, so that a copy here is worth having.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Opens a place for new data. Nothing is to be seen of it before [`Writer::commit`]. `expected`: how many bytes
     /// will come, if known; [`BackendError::Full`] at once if they cannot fit.
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError>;

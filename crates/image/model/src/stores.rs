@@ -91,6 +91,13 @@ impl Stores {
         Ok(Box::pin(stream::unfold(Some((reading, stream, from)), follow)))
     }
 
+    /// The bytes of `range` as `first` gives them, and where it breaks off as [`Stores::open`] does. `called` is for the
+    /// log.
+    pub fn after(&self, first: ByteStream, called: &str, locations: &[Location], range: Range<u64>) -> ByteStream {
+        let reading = Reading { copies: self.readable(locations).into(), at: range.start, end: range.end };
+        Box::pin(stream::unfold(Some((reading, first, called.to_owned())), follow))
+    }
+
     /// Deletes one copy. What is in no store of this site is left to those that have it: [`BackendError::BadLocation`].
     pub async fn delete(&self, location: &Location) -> Result<(), BackendError> {
         let store = self.of(location).ok_or_else(|| BackendError::BadLocation(location.url.clone()))?;

@@ -1,6 +1,7 @@
 //! `GET /v2/images/{image_id}/file`
 
 use super::range;
+use crate::cache::Data;
 use crate::{Glance, fault, policy};
 use image_model::{BackendError, Status};
 use platform_http::{Body, Call, Fault, Reply};
@@ -17,7 +18,7 @@ pub(crate) async fn download(glance: Glance, call: Call) -> Result<Reply, Fault>
     };
     let range = range::asked(&call, size)?;
     let wanted = range.clone().unwrap_or(0..size);
-    let stream = match glance.stores.open(&image.locations, wanted.clone()).await {
+    let stream = match glance.read(&Data::of(&image), wanted.clone()).await {
         Ok(stream) => stream,
         Err(BackendError::NotFound(_)) => {
             tracing::error!(image.id = %image.id, "the data of image {} is gone", image.id);

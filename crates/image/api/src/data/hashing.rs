@@ -32,6 +32,11 @@ pub(crate) enum HashAlgo {
 impl HashAlgo {
     pub(crate) const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha512, Self::Md5];
 
+    /// By the name that records have.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algo| algo.as_str() == name)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
@@ -69,15 +74,9 @@ enum Signed {
 impl Hashing {
     /// `signed`: what a signature is over, too.
     pub(crate) fn start(algo: HashAlgo, signed: Option<HashMethod>) -> Self {
-        let other = match algo {
-            HashAlgo::Md5 => None,
-            HashAlgo::Sha1 => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
-            HashAlgo::Sha256 => Some(&digest::SHA256),
-            HashAlgo::Sha512 => Some(&digest::SHA512),
-        };
         Self {
-            md5: Worker::start(Md5::new(), |hash, chunk| hash.update(chunk), |hash| hash.finalize().to_vec()),
-            other: other.map(Worker::ring),
+            md5: Worker::of(HashAlgo::Md5),
+            other: (algo != HashAlgo::Md5).then(|| Worker::of(algo)),
             signed: signed.map(|method| match (method, algo) {
                 (HashMethod::Sha256, HashAlgo::Sha256) | (HashMethod::Sha512, HashAlgo::Sha512) => Signed::Other,
                 (HashMethod::Sha224, _) => Signed::Own(Worker::start(
@@ -116,12 +115,21 @@ impl Hashing {
     }
 }
 
-struct Worker {
+/// One hash, on a thread of its own.
+pub(crate) struct Worker {
     chunks: mpsc::Sender<Bytes>,
     result: oneshot::Receiver<Vec<u8>>,
 }
 
 impl Worker {
+    pub(crate) fn of(algo: HashAlgo) -> Self {
+        match algo {
+            HashAlgo::Md5 => Self::start(Md5::new(), |hash, chunk| hash.update(chunk), |hash| hash.finalize().to_vec()),
+            HashAlgo::Sha1 => Self::ring(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            HashAlgo::Sha256 => Self::ring(&digest::SHA256),
+            HashAlgo::Sha512 => Self::ring(&digest::SHA512),
+        }
+    }
     fn ring(algorithm: &'static digest::Algorithm) -> Self {
         Self::start(
             digest::Context::new(algorithm),
@@ -144,11 +152,12 @@ impl Worker {
         });
         Self { chunks, result }
     }
-    async fn update(&self, chunk: &Bytes) {
+    pub(crate) async fn update(&self, chunk: &Bytes) {
         // fails only if the thread has died; then there will be no result
         let _died = self.chunks.send(chunk.clone()).await;
     }
-    async fn finish(self) -> Option<Vec<u8>> {
+    /// `None`: the thread could not go on.
+    pub(crate) async fn finish(self) -> Option<Vec<u8>> {
         drop(self.chunks);
         self.result.await.ok()
     }

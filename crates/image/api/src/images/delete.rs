@@ -21,6 +21,9 @@ pub(crate) async fn delete_image(glance: &Glance, cx: &RequestContext, id: &str)
         other => fault::of_registry(other),
     })?;
     platform_faults::at("image.delete.recorded").await;
+    if let Some(cache) = &glance.cache {
+        cache.forget(image.id).await;
+    }
     for location in &deleted {
         remove(glance, image.id, location).await;
     }

@@ -49,8 +49,7 @@ async fn ticket(
     cx: &RequestContext,
     id: ImageId,
 ) -> Result<String, SourceError> {
-    let (locations, size) = images.readable(cx, id).await?;
-    Ok(tickets.give(id, locations, size))
+    Ok(tickets.give(images.readable(cx, id).await?))
 }
 
 /// What the listener must serve for tickets to lead anywhere.
@@ -68,19 +67,20 @@ async fn transfer(
         return (StatusCode::NOT_FOUND, "no such ticket\n").into_response();
     };
     let asked = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
-    let wanted = match asked.map(|text| range::range(text, given.size)).transpose() {
+    let wanted = match asked.map(|text| range::range(text, given.data.size)).transpose() {
         Ok(wanted) => wanted,
         Err(refused) => return (refused.status, refused.message.into_owned()).into_response(),
     };
     let (status, bytes) = match wanted {
         Some(bytes) => (StatusCode::PARTIAL_CONTENT, bytes),
-        None => (StatusCode::OK, 0..given.size),
+        None => (StatusCode::OK, 0..given.data.size),
     };
     let length = bytes.end - bytes.start;
-    match glance.stores.open(&given.locations, bytes).await {
+    let data = glance.still(given.data).await;
+    match glance.read(&data, bytes).await {
         Ok(stream) => (status, [(header::CONTENT_LENGTH, length)], Body::from_stream(stream)).into_response(),
         Err(error) => {
-            tracing::error!(image.id = %given.image, %error, "the data of image {} cannot be read", given.image);
+            tracing::error!(image.id = %data.image, %error, "the data of image {} cannot be read", data.image);
             let fault = fault::of_backend(error);
             (fault.status, fault.message.into_owned()).into_response()
         }

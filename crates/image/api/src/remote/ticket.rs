@@ -1,8 +1,7 @@
 //! Tickets: the right to read one image's data for a while.
 
+use crate::cache::Data;
 use crate::data::hashing::hex;
-use base::ImageId;
-use image_model::Location;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,10 +18,8 @@ pub struct Tickets(Arc<Mutex<HashMap<String, Given>>>);
 
 #[derive(Clone)]
 pub(super) struct Given {
-    pub(super) image: ImageId,
-    /// What [`image_model::Stores::open`] takes. Data is never changed, so it is what the ticket was given for.
-    pub(super) locations: Vec<Location>,
-    pub(super) size: u64,
+    /// Data is never changed, so it is what the ticket was given for.
+    pub(super) data: Data,
     at: Instant,
 }
 
@@ -33,7 +30,7 @@ impl Tickets {
     }
 
     /// A new ticket: 32 random bytes in hexadecimal, which nobody guesses.
-    pub(super) fn give(&self, image: ImageId, locations: Vec<Location>, size: u64) -> String {
+    pub(super) fn give(&self, data: Data) -> String {
         let ticket = hex(&rand::random::<[u8; 32]>());
         let mut given = self.given();
         if given.len() >= KEPT {
@@ -44,7 +41,7 @@ impl Tickets {
         {
             given.remove(&oldest);
         }
-        given.insert(ticket.clone(), Given { image, locations, size, at: Instant::now() });
+        given.insert(ticket.clone(), Given { data, at: Instant::now() });
         ticket
     }
 
@@ -60,11 +57,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tickets_end() {
         let tickets = Tickets::default();
-        let image = ImageId::random();
-        let (one, two) = (tickets.give(image, Vec::new(), 7), tickets.give(image, Vec::new(), 7));
+        let data = Data::uncached(7);
+        let (one, two) = (tickets.give(data.clone()), tickets.give(data.clone()));
         assert_ne!(one, two);
         assert_eq!(one.len(), 64);
-        assert_eq!(tickets.find(&one).map(|g| (g.image, g.size)), Some((image, 7)));
+        assert_eq!(tickets.find(&one).map(|g| (g.data.image, g.data.size)), Some((data.image, 7)));
         assert!(tickets.find(&one[1..]).is_none());
         tokio::time::advance(GOOD_FOR).await;
         assert!(tickets.find(&one).is_none());
@@ -73,10 +70,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn and_are_bounded() {
         let tickets = Tickets::default();
-        let first = tickets.give(ImageId::random(), Vec::new(), 0);
+        let first = tickets.give(Data::uncached(7));
         tokio::time::advance(Duration::from_secs(1)).await;
         for _ in 0..KEPT {
-            tickets.give(ImageId::random(), Vec::new(), 0);
+            tickets.give(Data::uncached(7));
         }
         assert!(tickets.find(&first).is_none());
         assert_eq!(tickets.given().len(), KEPT);

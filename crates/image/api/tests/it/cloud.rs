@@ -5,7 +5,9 @@ use axum::body::Body;
 use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
 use http::{Method, Request};
-use image_api::{BusRegistry, CertificateFolder, Glance, ImageApi, ImportSettings, Imports, default_policy, service};
+use image_api::{
+    BusRegistry, Cache, CertificateFolder, Glance, ImageApi, ImportSettings, Imports, default_policy, service,
+};
 use image_backends::{FileBackend, MemoryBackend};
 use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry, Stored, Stores, Writer, data_key};
 use image_registry::Store;
@@ -118,6 +120,32 @@ pub(crate) const EVE: &str = "eve@p3+member,reader";
 pub(crate) const SERVICE: &str = "nova@service+service";
 pub(crate) const UNSCOPED: &str = "alice@-+";
 
+/// What not all clouds have in common.
+struct Options {
+    /// The registry that the API talks to.
+    asked: Arc<dyn Registry>,
+    limits: Limits,
+    unified_limits: Option<Arc<dyn ProjectLimits>>,
+    imports: Imports,
+    do_secure_hash: bool,
+    cache: Option<Cache>,
+    more: Vec<image_model::Store>,
+}
+
+impl Options {
+    fn asking(asked: Arc<dyn Registry>) -> Self {
+        Self {
+            asked,
+            limits: Limits::default(),
+            unified_limits: None,
+            imports: Imports::default(),
+            do_secure_hash: true,
+            cache: None,
+            more: Vec::new(),
+        }
+    }
+}
+
 impl Cloud {
     pub(crate) async fn start() -> Self {
         Self::with(Limits::default()).await
@@ -149,14 +177,25 @@ impl Cloud {
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
         let served = image_registry::serve(&*bus, registry.clone());
         let asked = Arc::new(BusRegistry::on(bus));
-        let mut cloud = Self::assembled(dir, registry, asked, limits, unified, Imports::new(settings), true);
+        let options =
+            Options { limits, unified_limits: unified, imports: Imports::new(settings), ..Options::asking(asked) };
+        let mut cloud = Self::assembled(dir, registry, options);
         cloud.served = Some(served);
         cloud
     }
 
     /// `asked` is the registry that the API talks to: the store itself, or something in between.
     pub(crate) fn around(dir: tempfile::TempDir, registry: Store, asked: Arc<dyn Registry>, limits: Limits) -> Self {
-        Self::assembled(dir, registry, asked, limits, None, Imports::default(), true)
+        Self::assembled(dir, registry, Options { limits, ..Options::asking(asked) })
+    }
+
+    /// One with a cache, and more stores than the others.
+    pub(crate) async fn caching(dir: tempfile::TempDir, cache: Option<Cache>, more: Vec<image_model::Store>) -> Self {
+        let db = Db::open(&format!("sqlite:{}", dir.path().join("cloud.db").display())).await.unwrap();
+        db.migrate().await.unwrap();
+        let registry = Store::new(db);
+        let asked = Arc::new(registry.clone());
+        Self::assembled(dir, registry, Options { cache, more, ..Options::asking(asked) })
     }
 
     /// One that reads data at a location only if `do_secure_hash`.
@@ -166,18 +205,10 @@ impl Cloud {
         db.migrate().await.unwrap();
         let registry = Store::new(db);
         let asked = Arc::new(registry.clone());
-        Self::assembled(dir, registry, asked, Limits::default(), None, Imports::default(), do_secure_hash)
+        Self::assembled(dir, registry, Options { do_secure_hash, ..Options::asking(asked) })
     }
 
-    fn assembled(
-        dir: tempfile::TempDir,
-        registry: Store,
-        asked: Arc<dyn Registry>,
-        limits: Limits,
-        unified_limits: Option<Arc<dyn ProjectLimits>>,
-        imports: Imports,
-        do_secure_hash: bool,
-    ) -> Self {
+    fn assembled(dir: tempfile::TempDir, registry: Store, options: Options) -> Self {
         let backend = FileBackend::open(dir.path().join("images"), 0).unwrap();
         let spare = MemoryBackend::new(64 << 20);
         let named = |name: &str, backend: Arc<dyn Backend>| image_model::Store {
@@ -186,19 +217,21 @@ impl Cloud {
             weight: 0,
             backend,
         };
-        let stores = vec![
+        let mut stores = vec![
             named("main", Arc::new(backend.clone())),
             named("spare", Arc::new(spare.clone())),
             named("web", Arc::new(Web)),
         ];
+        stores.extend(options.more);
         let glance = Glance::new(ImageApi {
-            registry: asked,
+            registry: options.asked,
             stores: Stores::new(stores, "main").unwrap(),
             enforcer: Arc::new(default_policy().unwrap()),
-            limits,
-            unified_limits,
-            do_secure_hash,
-            imports,
+            limits: options.limits,
+            unified_limits: options.unified_limits,
+            do_secure_hash: options.do_secure_hash,
+            cache: options.cache,
+            imports: options.imports,
             certificates: Arc::new(CertificateFolder::open(Path::new(CERTIFICATES)).unwrap()),
             clock: Arc::new(SystemClock),
         });

@@ -65,7 +65,7 @@ async fn compute_reads_images_without_http() {
 }
 
 /// The image service with a listener of its own, and compute's way to it over the bus.
-async fn far(cloud: &Cloud) -> (BusImages, (Subscription, watch::Sender<bool>)) {
+pub(crate) async fn far(cloud: &Cloud) -> (BusImages, (Subscription, watch::Sender<bool>)) {
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
     let tickets = Tickets::default();
     let listening = Listening::bind("127.0.0.1:0").await.unwrap();

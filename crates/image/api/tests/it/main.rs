@@ -1,9 +1,11 @@
 //! The image service as clients meet it: real registry (SQLite), real files.
 
+mod cache;
 mod cloud;
 mod data;
 mod elsewhere;
 mod errors;
+mod far;
 mod hostile;
 mod imports;
 mod listing;

@@ -8,12 +8,12 @@ use image_model::{ImageSource, Registry};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-async fn upload_to(cloud: &Cloud, image: &str, store: &str, body: &'static str) -> crate::cloud::Answer {
+pub(crate) async fn upload_to(cloud: &Cloud, image: &str, store: &str, body: impl Into<Body>) -> crate::cloud::Answer {
     let request = Request::put(format!("/image{image}/file"))
         .header("x-auth-token", ALICE)
         .header("content-type", "application/octet-stream")
         .header("x-image-meta-store", store);
-    cloud.ask(request.body(Body::from(body)).unwrap()).await
+    cloud.ask(request.body(body.into()).unwrap()).await
 }
 
 async fn settled(cloud: &Cloud, image: &str) -> Value {

@@ -174,6 +174,11 @@ impl Backend for FileBackend {
         ])
     }
 
+    /// What is mounted may be here, too; who says that it is a mount says that it may be lost.
+    fn is_remote(&self) -> bool {
+        self.0.mount.is_some()
+    }
+
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
         let (key, thread) = (key.to_owned(), self.thread()?);
         let partial = self.blocking(move |folder| write::Partial::create(folder, &key, expected)).await?;

@@ -144,6 +144,10 @@ impl Backend for S3Backend {
         ])
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn create(&self, key: &str, expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
         let location = self.location(key);
         let object = self.0.object(&location)?;

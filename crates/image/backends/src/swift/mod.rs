@@ -188,6 +188,10 @@ impl Backend for SwiftBackend {
         ])
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn create(&self, key: &str, _expected: Option<u64>) -> Result<Box<dyn Writer>, BackendError> {
         let location = self.location(key);
         self.0.key(&location)?;
