@@ -95,7 +95,7 @@ async fn create(me: Identity, call: Call) -> Answer {
         name: body.text("name").unwrap_or_default(),
         description: body.text("description"),
         secret_hash: hash_password(&me, Secret::new(secret.clone())).await?,
-        expires_at: expiry(&me, body.text("expires_at"))?,
+        expires_at: caller.bounded_expiry(expiry(&me, body.text("expires_at"))?)?,
         unrestricted: body.flag("unrestricted").unwrap_or(false),
     };
     let rules = access_rules_in(&me, &row.user_id, &call.json()["application_credential"]["access_rules"]).await?;

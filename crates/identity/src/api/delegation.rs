@@ -30,6 +30,17 @@ impl Resolved {
         Err(Error::forbidden_action("Using method 'application_credential' is not allowed for managing trusts."))
     }
 
+    /// The end of a credential made with this token, which may not outlive the one that this token is of.
+    pub(super) fn bounded_expiry(&self, asked: Option<i64>) -> Result<Option<i64>, Error> {
+        let Some(end) = self.application_credential.as_ref().and_then(|a| a.expires_at) else { return Ok(asked) };
+        match asked {
+            Some(at) if at > end => {
+                Err(Error::forbidden_action("An application credential cannot outlive the one it is made with."))
+            }
+            asked => Ok(asked.or(Some(end))),
+        }
+    }
+
     /// A delegated token touches only credentials of its own project.
     pub(super) fn refuse_other_project(&self, credential_project: Option<&str>) -> Result<(), Error> {
         if self.trust.is_none() && self.application_credential.is_none() {

@@ -18,6 +18,25 @@ async fn ann(w: &World) -> (String, String, String, String) {
 }
 
 #[tokio::test]
+async fn what_an_application_credential_makes_does_not_outlive_it() {
+    on_each(|w| async move {
+        let (_, _, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let body = json!({"application_credential": {"name": "first", "unrestricted": true,
+                                                     "expires_at": "2026-01-02T03:34:05"}});
+        let made = w.post(&all, &token, body).await["application_credential"].clone();
+        let first = w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await.text("x-subject-token");
+        let named = |name: &str, end: Value| json!({"application_credential": {"name": name, "expires_at": end}});
+        w.expect(403, "POST", &all, &first, named("later", json!("2026-01-02T03:34:06"))).await;
+        let sooner = w.post(&all, &first, named("sooner", json!("2026-01-02T03:20:00"))).await;
+        assert_eq!(sooner["application_credential"]["expires_at"], "2026-01-02T03:20:00.000000");
+        let silent = w.post(&all, &first, json!({"application_credential": {"name": "silent"}})).await;
+        assert_eq!(silent["application_credential"]["expires_at"], "2026-01-02T03:34:05.000000");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_application_credential_logs_in_with_the_roles_it_was_given() {
     on_each(|w| async move {
         let (admin, p, ann, token) = ann(&w).await;
