@@ -2,7 +2,7 @@
 
 use crate::Conductor;
 use base::{HostName, InstanceId};
-use compute_selection::Choice;
+use compute_selection::{Choice, NoHost};
 use compute_store::instances::Instance;
 use compute_store::neighbours;
 use platform_db::Tx;
@@ -28,11 +28,17 @@ impl Conductor {
         Ok(choices)
     }
 
-    /// Whether the server's group keeps it from a host that is forced. Such a host is asked nothing but this: Nova's
-    /// new host looks at the group itself, and refuses.
-    pub(crate) async fn group_forbids(&self, server: &Instance, host: &HostName) -> Result<bool, StepError> {
+    /// Why the server's group keeps it from a host that is forced, if it does. Such a host is asked nothing but this:
+    /// Nova's new host looks at the group itself, and refuses.
+    pub(crate) async fn group_forbids(&self, server: &Instance, host: &HostName) -> Result<Option<NoHost>, StepError> {
         let group = compute_selection::group_of(&self.store, server).await?;
-        Ok(group.is_some_and(|g| g.is_binding(&self.settings.scheduler) && !g.admits(host)))
+        let forbids = group.is_some_and(|g| g.is_binding(&self.settings.scheduler) && !g.admits(host));
+        let message = "No valid host was found. The server's group does not allow the host that was asked for.";
+        Ok(forbids.then(|| NoHost {
+            message: message.to_owned(),
+            details: format!("the group of the server does not allow {host}"),
+            some_are_silent: false,
+        }))
     }
 
     /// Claims the best of the choices that still has room, in the order given.

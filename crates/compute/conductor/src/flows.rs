@@ -40,10 +40,6 @@ pub(crate) struct About<'a> {
     pub now: Timestamp,
 }
 
-/// Of a host that is forced.
-pub(crate) const GROUP_FORBIDS: &str =
-    "No valid host was found. The server's group does not allow the host that was asked for.";
-
 /// An operation's data as its type. What cannot be read was not written by us; the flow goes on with the default.
 pub(crate) fn data<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(value).inspect_err(|error| tracing::error!(%error, "an operation's data cannot be read")).ok()

@@ -20,11 +20,12 @@ use base::{Clock, HostName, Timestamp};
 use compute_model::assignment::{Fetch, Fetched, Register, Report, subject};
 use compute_selection::{Choice, HostView, NoHost, Scheduler, Select, SelectError, Whither};
 use compute_store::Store;
+use compute_store::forget::deleted_forget;
 use compute_store::instances::Instance;
 use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
-use platform_engine::{Flow, StepError};
+use platform_engine::{Flow, StepError, forget_hourly};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -103,7 +104,6 @@ const HEARING: Duration = Duration::from_secs(10);
 /// Hosts that are written down in one transaction.
 const SEEN_AT_ONCE: usize = 250;
 
-const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 const FORGOTTEN_AT_ONCE: usize = 100;
 
 impl Conductor {
@@ -177,7 +177,7 @@ impl Conductor {
         ]
     }
 
-    /// Writes down which hosts live, and has those recovered that no longer do, until `stop`.
+    /// Writes down which hosts live, has those recovered that no longer do, and forgets deleted servers, until `stop`.
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         tokio::join!(self.watch_hosts(stop.clone()), self.forget_deleted(stop));
     }
@@ -199,22 +199,10 @@ impl Conductor {
         }
     }
 
-    async fn forget_deleted(&self, mut stop: watch::Receiver<bool>) {
+    async fn forget_deleted(&self, stop: watch::Receiver<bool>) {
         let Some(kept) = self.settings.deleted_kept else { return };
-        loop {
-            match compute_store::forget::deleted_forget(self.store.db(), self.now().minus(kept), FORGOTTEN_AT_ONCE)
-                .await
-            {
-                Ok(n) if n == FORGOTTEN_AT_ONCE as u64 => continue,
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "cannot forget deleted servers"),
-            }
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|s| *s) => return,
-                () = tokio::time::sleep(FORGET_INTERVAL) => {}
-            }
-        }
+        let forget = |most| deleted_forget(self.store.db(), self.now().minus(kept), most);
+        forget_hourly("deleted servers", FORGOTTEN_AT_ONCE, stop, forget).await;
     }
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {

@@ -10,14 +10,18 @@ pub struct DeviceNames {
     pub swap: Option<String>,
 }
 
-pub fn of(spec: &InstanceSpec) -> DeviceNames {
-    let bus = spec.image.as_ref().and_then(|i| i.properties.get("hw_disk_bus"));
-    // Linux has called IDE disks sd* for long
-    let prefix = match bus.map(String::as_str) {
+/// What Linux calls disks on that bus (`hw_disk_bus`), before their letter. IDE disks have been `sd*` for long.
+pub fn prefix(bus: Option<&str>) -> &'static str {
+    match bus {
         Some("scsi" | "sata" | "ide" | "usb") => "sd",
         Some("xen") => "xvd",
         _ => "vd",
-    };
+    }
+}
+
+pub fn of(spec: &InstanceSpec) -> DeviceNames {
+    let bus = spec.image.as_ref().and_then(|i| i.properties.get("hw_disk_bus"));
+    let prefix = prefix(bus.map(String::as_str));
     let mut letters = 'a'..='z';
     let mut next = || format!("/dev/{prefix}{}", letters.next().unwrap_or('z'));
     let root = next();

@@ -18,11 +18,13 @@
 //! whoever resumes, supersedes or holds one.
 
 mod flow;
+mod forget;
 mod history;
 mod operation;
 mod worker;
 
 pub use flow::{Effect, Flow, Next, Step, StepError, fault_points};
+pub use forget::forget_hourly;
 pub use history::{record, record_all};
 pub use operation::{
     NewOperation, Operation, Resumed, WAKE, enqueue, enqueue_all, hold_running, purge, recent, resume, say_waiting,

@@ -2,7 +2,7 @@
 
 use crate::flow::GIVE_UP;
 use crate::operation::{COLUMNS, OperationRow};
-use crate::{Flow, Next, Operation, Step, StepError, WAKE, purge};
+use crate::{Flow, Next, Operation, Step, StepError, WAKE, forget_hourly, purge};
 use base::{Clock, Timestamp};
 use platform_bus::Bus;
 use platform_db::{Db, DbError, args, built};
@@ -43,7 +43,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 const LOOKS: u32 = 20;
 /// How long an operation that has ended can be looked up. A server's own history is kept elsewhere.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGED_AT_ONCE: usize = 500;
 
 impl Engine {
@@ -63,19 +62,9 @@ impl Engine {
         tokio::join!(self.clone().work(stop.clone()), self.forget_old(stop));
     }
 
-    async fn forget_old(&self, mut stop: watch::Receiver<bool>) {
-        loop {
-            match purge(&self.db, self.clock.now().minus(KEPT), PURGED_AT_ONCE).await {
-                Ok(n) if n == PURGED_AT_ONCE as u64 => continue,
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "cannot forget old operations"),
-            }
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|s| *s) => return,
-                () = tokio::time::sleep(PURGE_INTERVAL) => {}
-            }
-        }
+    async fn forget_old(&self, stop: watch::Receiver<bool>) {
+        let forget = |most| purge(&self.db, self.clock.now().minus(KEPT), most);
+        forget_hourly("old operations", PURGED_AT_ONCE, stop, forget).await;
     }
 
     async fn work(self: Arc<Self>, mut stop: watch::Receiver<bool>) {

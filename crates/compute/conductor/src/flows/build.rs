@@ -9,7 +9,7 @@
 //!              └── its guest could not be removed again ─▶ (error; its claim stays)
 //! ```
 
-use super::{About, Build, GROUP_FORBIDS, Waiting, data, instance_id};
+use super::{About, Build, Waiting, data, instance_id};
 use crate::Conductor;
 use async_trait::async_trait;
 use base::{HostName, InstanceId, OperationId, Timestamp};
@@ -84,10 +84,9 @@ impl Build {
             Err(NoHost { message, details, .. }) => return Ok(self.fail(id, work.action_id, message, details, None)),
         };
         if let (true, Some(Choice { host, .. })) = (work.force, choices.first())
-            && self.0.group_forbids(server, host).await?
+            && let Some(NoHost { message, details, .. }) = self.0.group_forbids(server, host).await?
         {
-            let details = format!("the group of the server does not allow {host}");
-            return Ok(self.fail(id, work.action_id, GROUP_FORBIDS.to_owned(), details, None));
+            return Ok(self.fail(id, work.action_id, message, details, None));
         }
         let now = self.0.now();
         let until = now.plus(self.0.settings.build_timeout).min(op.deadline);

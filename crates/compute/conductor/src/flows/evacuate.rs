@@ -13,7 +13,7 @@ mod reported;
 
 pub(crate) use reported::reported;
 
-use super::{Evacuate, GROUP_FORBIDS, data, instance_id};
+use super::{Evacuate, data, instance_id};
 use async_trait::async_trait;
 use base::{HostName, InstanceId};
 use compute_model::assignment::Want;
@@ -95,10 +95,8 @@ impl Evacuate {
         ignore.extend(work.failed.iter().map(|(host, _)| HostName(host.clone())));
         let target = work.target.clone().map(HostName);
         if let (true, Some(target)) = (work.force, &target)
-            && self.0.group_forbids(&server, target).await?
+            && let Some(NoHost { message, details, .. }) = self.0.group_forbids(&server, target).await?
         {
-            let message = GROUP_FORBIDS.to_owned();
-            let details = format!("the group of the server does not allow {target}");
             return Ok(self.fail(Ended { id, work, message, details, status: status::FAILED, silent: None }));
         }
         let whither = Whither { ignore, force: work.force && target.is_some(), host: target, node: None };

@@ -172,6 +172,16 @@ async fn write(file: Arc<File>, chunk: Bytes, at: u64) -> io::Result<()> {
     blocking(move || file.write_all_at(&chunk, at)).await
 }
 
+/// `length` bytes from `at` on.
+pub(super) async fn read(file: Arc<File>, at: u64, length: u64) -> io::Result<Bytes> {
+    blocking(move || {
+        let mut buffer = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read_exact_at(&mut buffer, at)?;
+        Ok(Bytes::from(buffer))
+    })
+    .await
+}
+
 /// Runs file work on a thread for it.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -104,8 +104,7 @@ impl Index {
         if fetch.size > self.most {
             return Err(NotNow::TooLarge);
         }
-        let fetching: u64 = self.fetches.values().map(|f| f.size).sum();
-        let Some(for_copies) = self.most.checked_sub(fetching + fetch.size) else { return Err(NotNow::Busy) };
+        let Some(for_copies) = self.most.checked_sub(self.fetching() + fetch.size) else { return Err(NotNow::Busy) };
         let mut gone = self.shrink(for_copies);
         if let Some(other) = self.copies.remove(&image) {
             gone.add(other);
@@ -165,8 +164,12 @@ impl Index {
 
     /// Back to what is allowed.
     pub(super) fn prune(&mut self) -> Gone {
-        let fetching: u64 = self.fetches.values().map(|f| f.size).sum();
-        self.shrink(self.most.saturating_sub(fetching))
+        self.shrink(self.most.saturating_sub(self.fetching()))
+    }
+
+    /// Bytes that are being fetched.
+    fn fetching(&self) -> u64 {
+        self.fetches.values().map(|f| f.size).sum()
     }
 
     /// The copy of an image; one that is being fetched is not kept.

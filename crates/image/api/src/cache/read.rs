@@ -2,7 +2,7 @@
 
 use super::Cache;
 use super::entry::{Data, Name};
-use super::fetch::{Far, Fetch, blocking};
+use super::fetch::{self, Far, Fetch, blocking};
 use super::index::NotNow;
 use crate::Glance;
 use bytes::Bytes;
@@ -11,7 +11,6 @@ use image_model::{BackendError, ByteStream, Status, Viewer};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -154,12 +153,6 @@ impl Taking {
             }
         };
         let length = (self.end.min(has) - self.at).min(CHUNK);
-        let (file, at) = (self.file.clone(), self.at);
-        blocking(move || {
-            let mut buffer = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-            file.read_exact_at(&mut buffer, at)?;
-            Ok(Bytes::from(buffer))
-        })
-        .await
+        fetch::read(self.file.clone(), self.at, length).await
     }
 }

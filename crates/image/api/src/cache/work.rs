@@ -2,16 +2,14 @@
 
 use super::Cache;
 use super::entry::{Data, Name};
-use super::fetch::{Far, blocking};
+use super::fetch::{self, Far, blocking};
 use super::index::{Cached, NotNow};
 use crate::Glance;
 use crate::data::hashing::{Worker, hex};
 use base::ImageId;
-use bytes::Bytes;
 use image_model::{Direction, Filter, Image, ListQuery, RegistryError, SortKey, Status, TextColumn, Viewer, Wanted};
 use std::collections::HashMap;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -161,13 +159,8 @@ impl Cache {
         let (file, worker) = (Arc::new(file), Worker::of(copy.name.algo));
         let mut at = 0;
         while at < copy.size {
-            let (file, length) = (file.clone(), (copy.size - at).min(CHUNK));
-            let chunk = blocking(move || {
-                let mut buffer = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-                file.read_exact_at(&mut buffer, at)?;
-                Ok(Bytes::from(buffer))
-            });
-            worker.update(&chunk.await?).await;
+            let length = (copy.size - at).min(CHUNK);
+            worker.update(&fetch::read(file.clone(), at, length).await?).await;
             at += length;
         }
         Ok(worker.finish().await.map(|hash| hex(&hash)))

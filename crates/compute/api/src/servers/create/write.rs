@@ -47,7 +47,6 @@ struct Allowed {
     user: Option<Amounts>,
 }
 
-/// Writes the servers and wakes the conductor. Returns the first of them.
 /// The servers to be, as far as they are alike.
 pub(super) struct New<'a> {
     pub(super) template: Instance,
@@ -56,6 +55,7 @@ pub(super) struct New<'a> {
     pub(super) force: bool,
 }
 
+/// Writes the servers and wakes the conductor. Returns the first of them.
 pub(super) async fn write(api: &ComputeApi, call: &Call, wanted: &Wanted, new: New<'_>) -> Result<Instance, Fault> {
     let template = &new.template;
     let allowed = allowed(api, template).await.map_err(faults::db)?;

@@ -2,6 +2,7 @@
 
 use super::{Access, Board, Builder, CannotRun};
 use crate::host::HostAbilities;
+use compute_model::devices;
 use compute_model::driver::{DiskFormat, DiskRole, GuestDisk, GuestSpec};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -108,10 +109,9 @@ fn format_node(line: &mut Builder, node: &str, format: DiskFormat, read_only: bo
     line.add("-blockdev", options.to_string());
 }
 
-/// What Linux most likely calls the disks, in their order: `vda`, `sda`; it has called IDE disks `sd*` for long.
+/// What Linux most likely calls the disks, in their order: `vda`, `sda`, and `sr0` for a CD-ROM.
 pub(crate) fn names(guest: &GuestSpec) -> Vec<String> {
-    let virtio = guest.properties.get("hw_disk_bus").is_none_or(|bus| bus == "virtio");
-    let prefix = if virtio { "vd" } else { "sd" };
+    let prefix = devices::prefix(guest.properties.get("hw_disk_bus").map(String::as_str));
     let (mut letters, mut cdroms) = ('a'..='z', 0u32..);
     guest
         .disks
