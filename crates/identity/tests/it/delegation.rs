@@ -165,6 +165,42 @@ async fn a_trust_hands_on_roles_until_it_ends() {
     .await;
 }
 
+#[tokio::test]
+async fn what_an_application_credential_makes_keeps_its_access_rules() {
+    on_each(|w| async move {
+        let (_, _, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let make = "/v3/users/*/application_credentials".to_owned();
+        let rule =
+            |service: &str, method: &str, path: &str| json!({"service": service, "method": method, "path": path});
+        let rules = json!([rule("identity", "POST", &make), rule("compute", "GET", "/v2.1/servers/*")]);
+        let body = json!({"application_credential": {"name": "first", "unrestricted": true, "access_rules": rules}});
+        let made = w.post(&all, &token, body).await["application_credential"].clone();
+        let first = w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await.text("x-subject-token");
+        let named = |name: &str, rules: Value| json!({"application_credential": {"name": name, "access_rules": rules}});
+        for (n, wider) in [
+            rule("compute", "POST", "/v2.1/servers/*"),
+            rule("compute", "GET", "/v2.1/**"),
+            rule("image", "GET", "/v2.1/servers/*"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            w.expect(403, "POST", &all, &first, named(&format!("wider{n}"), json!([wider]))).await;
+        }
+        let shown = async |name: &str, rules: Value| {
+            let made = w.post(&all, &first, named(name, rules)).await;
+            let rules = made["application_credential"]["access_rules"].as_array().unwrap().clone();
+            rules.iter().map(|r| r["path"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let narrow = shown("narrow", json!([rule("compute", "GET", "/v2.1/servers/1")])).await;
+        assert_eq!(narrow.into_iter().collect::<Vec<_>>(), ["/v2.1/servers/1"]);
+        let silent = shown("silent", json!([])).await;
+        assert_eq!(silent.into_iter().collect::<Vec<_>>(), ["/v2.1/servers/*", make.as_str()]);
+    })
+    .await;
+}
+
 /// A trust of Ann's to Bob on her project, and its id.
 async fn trust(w: &World, token: &str, ann: &str, bob: &str, p: &str, extra: Value) -> Value {
     let mut trust = json!({"trustor_user_id": ann, "trustee_user_id": bob, "project_id": p,
