@@ -3,10 +3,11 @@
 use super::issue::Order;
 use super::request::{Asked, AuthRequest, DomainRef, Proof, Who};
 use super::resolve::Resolved;
+use crate::store::application_credentials::{self, AppCredRow};
 use crate::store::assignments::{self, On};
 use crate::store::projects::{self, ProjectRow};
+use crate::store::trusts;
 use crate::store::users::{self, UserRow};
-use crate::store::{application_credentials, trusts};
 use crate::token::{Methods, TokenScope};
 use crate::{Error, Identity};
 use base::{Secret, Timestamp};
@@ -21,7 +22,26 @@ struct Shown {
     methods: Methods,
     not_after: Option<Timestamp>,
     chain: Option<String>,
-    application_credential: Option<application_credentials::AppCredRow>,
+    application_credential: Option<AppCredRow>,
+}
+
+impl Shown {
+    /// The token ends with the proof that ends first.
+    fn ends(&mut self, at: Option<Timestamp>) {
+        self.not_after = [self.not_after, at].into_iter().flatten().min();
+    }
+
+    /// The token is of that credential, whatever else was shown. 401 if another one was, too.
+    fn limited_to(&mut self, credential: Option<&AppCredRow>) -> Result<(), Error> {
+        match (&self.application_credential, credential) {
+            (Some(one), Some(other)) if one.id != other.id => Err(Error::Unauthorized),
+            (None, Some(only)) => {
+                self.application_credential = Some(only.clone());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Identity {
@@ -87,9 +107,9 @@ impl Identity {
             return Err(Error::forbidden("You are not authorized to perform the requested action."));
         }
         shown.methods = shown.methods.and(old.token.methods);
-        shown.not_after = Some(old.token.expires_at);
+        shown.ends(Some(old.token.expires_at));
         shown.chain = old.token.audit_ids.last().cloned();
-        shown.application_credential.clone_from(&old.application_credential);
+        shown.limited_to(old.application_credential.as_ref())?;
         Ok(old.user.clone())
     }
 
@@ -116,8 +136,8 @@ impl Identity {
             return Err(Error::Unauthorized);
         }
         let user = users::get(self.db(), &found.user_id).await?.filter(|u| u.enabled).ok_or(Error::Unauthorized)?;
-        shown.not_after = found.expires_at.map(Timestamp);
-        shown.application_credential = Some(found);
+        shown.ends(found.expires_at.map(Timestamp));
+        shown.limited_to(Some(&found))?;
         Ok(user)
     }
 

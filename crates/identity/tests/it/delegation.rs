@@ -201,6 +201,40 @@ async fn what_an_application_credential_makes_keeps_its_access_rules() {
     .await;
 }
 
+#[tokio::test]
+async fn of_several_proofs_the_one_that_ends_first_ends_the_token() {
+    on_each(|w| async move {
+        let (_, p, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let body = json!({"application_credential": {"name": "short", "expires_at": "2026-01-02T03:34:05"}});
+        let short = w.post(&all, &token, body).await["application_credential"].clone();
+        let made = w.post(&all, &token, json!({"application_credential": {"name": "long"}})).await;
+        let long = made["application_credential"].clone();
+        let both = |methods: [&str; 2], token: &str, credential: &Value| {
+            json!({"methods": methods, "token": {"id": token},
+                   "application_credential": {"id": credential["id"], "secret": credential["secret"]}})
+        };
+        for methods in [["application_credential", "token"], ["token", "application_credential"]] {
+            let reply = w.log_in(both(methods, &token, &short), Value::Null).await;
+            let t = &reply.body["token"];
+            assert_eq!(t["expires_at"], "2026-01-02T03:34:05.000000Z", "{methods:?}");
+            assert_eq!(t["application_credential"]["id"], short["id"], "{methods:?}");
+            // a token of one credential beside another one
+            let of_short = reply.text("x-subject-token");
+            assert_eq!(w.log_in(both(methods, &of_short, &long), Value::Null).await.status, 401, "{methods:?}");
+        }
+        w.clock.advance(Duration::from_secs(600));
+        let mut identity = password("ann", "ann");
+        for methods in [["password", "token"], ["token", "password"]] {
+            identity["methods"] = json!(methods);
+            identity["token"] = json!({"id": token});
+            let reply = w.log_in(identity.clone(), project(&p)).await;
+            assert_eq!(reply.body["token"]["expires_at"], "2026-01-02T04:04:05.000000Z", "{methods:?}");
+        }
+    })
+    .await;
+}
+
 /// A trust of Ann's to Bob on her project, and its id.
 async fn trust(w: &World, token: &str, ann: &str, bob: &str, p: &str, extra: Value) -> Value {
     let mut trust = json!({"trustor_user_id": ann, "trustee_user_id": bob, "project_id": p,
