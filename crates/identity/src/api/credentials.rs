@@ -46,6 +46,10 @@ impl Identity {
     }
 }
 
+fn is_ec2(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("ec2")
+}
+
 /// An EC2 credential's id: the digest of its access key.
 pub(super) fn id_of_access_key(access: &str) -> String {
     Sha256::digest(access).iter().map(|b| format!("{b:02x}")).collect()
@@ -103,7 +107,7 @@ async fn create(me: Identity, call: Call) -> Answer {
     caller.refuse_other_project(project_id.as_deref())?;
     let mut blob = body.text("blob").unwrap_or_default();
     let mut id = new_id();
-    if kind.eq_ignore_ascii_case("ec2") {
+    if is_ec2(&kind) {
         caller.refuse_restricted("credentials")?;
         let mut parsed = parse_ec2(&blob)?;
         id = id_of_access_key(parsed["access"].as_str().unwrap_or_default());
@@ -156,22 +160,31 @@ async fn update(me: Identity, call: Call) -> Answer {
         users::get(me.db(), &user).await?.ok_or_else(|| Error::not_found("user", &user))?;
         row.user_id = user;
     }
+    if let Some(kind) = body.text("type") {
+        refuse_becoming_ec2(&row.kind, &kind)?;
+        row.kind = kind;
+    }
     if let Some(blob) = body.text("blob") {
-        if row.kind.eq_ignore_ascii_case("ec2") {
+        if is_ec2(&row.kind) {
             refuse_rebinding(&me.open_blob(&row)?, &blob)?;
         }
         row.encrypted_blob = me.seal_blob(&blob);
     }
     body.set_text("project_id", &mut row.project_id);
     me.caller(&call).await?.refuse_other_project(row.project_id.as_deref())?;
-    if let Some(kind) = body.text("type") {
-        row.kind = kind;
-    }
     row.extra = body.extra_over(&row.extra, KNOWN);
     let mut tx = me.db().begin().await?;
     credentials::update(&mut tx, &row).await?;
     tx.commit().await?;
     Ok(member(200, "credential", render(&me, &call, &row)?))
+}
+
+/// An EC2 key's id is that of its access key and its secret is bound to what made it, which only making one can see to.
+fn refuse_becoming_ec2(old: &str, new: &str) -> Result<(), Error> {
+    if is_ec2(old) == is_ec2(new) {
+        return Ok(());
+    }
+    Err(Error::bad_request("The type of a credential cannot be changed from or to ec2: make another one"))
 }
 
 fn refuse_rebinding(old: &str, new: &str) -> Result<(), Error> {

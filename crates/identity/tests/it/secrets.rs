@@ -51,6 +51,18 @@ async fn ec2_keys() {
         assert_eq!(w.get(&one, &token).await["credential"], made);
         assert_eq!(w.get(&all, &token).await["credentials"], json!([made]));
         w.expect(404, "POST", &all, &token, json!({"tenant_id": "nope"})).await;
+        // the general view of it: another type would lose what it is bound to, and another's would gain an id it is not
+        let listed = w.get("/v3/credentials?type=ec2", &token).await["credentials"].clone();
+        let general = format!("/v3/credentials/{}", listed[0]["id"].as_str().unwrap());
+        w.expect(400, "PATCH", &general, &token, json!({"credential": {"type": "cert"}})).await;
+        w.expect(200, "PATCH", &general, &token, json!({"credential": {"type": "ec2"}})).await;
+        let cert = json!({"credential": {"type": "cert", "user_id": ann, "blob": "{}"}});
+        let cert = w.post("/v3/credentials", &token, cert).await["credential"]["id"].as_str().unwrap().to_owned();
+        let blob = json!({"access": "a", "secret": "s"}).to_string();
+        for kind in ["ec2", "EC2"] {
+            let change = json!({"credential": {"type": kind, "blob": blob}});
+            w.expect(400, "PATCH", &format!("/v3/credentials/{cert}"), &token, change).await;
+        }
         w.user(&admin, "bob", Some(("member", &p))).await;
         let bob = w.token(password("bob", "bob"), project(&p)).await;
         w.expect(403, "GET", &one, &bob, Value::Null).await;
