@@ -11,8 +11,6 @@ pub struct IdentityConfig {
     pub key_dir: PathBuf,
     /// How long a token lasts. 1 h: Keystone's `[token] expiration`.
     pub token_ttl: Duration,
-    /// Keys kept after a rotation. 3: Keystone's `[fernet_tokens] max_active_keys`.
-    pub max_active_keys: usize,
     /// How new passwords are stored. Old ones are checked by whatever scheme they say.
     pub scheme: Scheme,
     /// Threads that hash passwords; half of the processors by default. Each scrypt of the default cost takes 64 MiB
@@ -68,7 +66,6 @@ impl IdentityConfig {
         Self {
             key_dir: key_dir.into(),
             token_ttl: Duration::from_secs(3600),
-            max_active_keys: 3,
             scheme: Scheme::default(),
             hash_threads: std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
             security: SecurityCompliance::default(),

@@ -33,16 +33,10 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
 }
 
 impl Identity {
-    /// The secret in the clear. Credentials of keys that were rotated away cannot be read any more.
+    /// The secret in the clear.
     pub(super) fn open_blob(&self, c: &CredentialRow) -> Result<String, Error> {
-        let opened = self.0.credential_keys.open_token(&c.encrypted_blob).map(|(_, blob)| blob);
-        let blob = opened.and_then(|b| String::from_utf8(b).ok());
-        blob.ok_or_else(|| Error::bad_request("Credential could not be decrypted. Please contact the administrator"))
-    }
-
-    pub(super) fn seal_blob(&self, blob: &str) -> String {
-        let seconds = u64::try_from(self.now().0 / 1_000_000).unwrap_or_default();
-        self.0.credential_keys.seal(seconds, blob.as_bytes())
+        self.unseal(&c.encrypted_blob)
+            .ok_or_else(|| Error::bad_request("Credential could not be decrypted. Please contact the administrator"))
     }
 }
 
@@ -115,8 +109,7 @@ async fn create(me: Identity, call: Call) -> Answer {
         blob = parsed.to_string();
     }
     users::get(me.db(), &user_id).await?.ok_or_else(|| Error::not_found("user", &user_id))?;
-    let row =
-        CredentialRow { id, user_id, project_id, kind, encrypted_blob: me.seal_blob(&blob), extra: body.extra(KNOWN) };
+    let row = CredentialRow { id, user_id, project_id, kind, encrypted_blob: me.seal(&blob), extra: body.extra(KNOWN) };
     let mut tx = me.db().begin().await?;
     let taken = || "Duplicate entry".to_owned();
     credentials::insert(&mut tx, &row).await.map_err(duplicate_is("credential", taken))?;
@@ -168,7 +161,7 @@ async fn update(me: Identity, call: Call) -> Answer {
         if is_ec2(&row.kind) {
             refuse_rebinding(&me.open_blob(&row)?, &blob)?;
         }
-        row.encrypted_blob = me.seal_blob(&blob);
+        row.encrypted_blob = me.seal(&blob);
     }
     body.set_text("project_id", &mut row.project_id);
     me.caller(&call).await?.refuse_other_project(row.project_id.as_deref())?;

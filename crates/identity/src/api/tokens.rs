@@ -2,14 +2,12 @@
 
 use super::kit::{Answer, no_content, to};
 use crate::auth::Resolved;
+use crate::token::EXPIRED_WINDOW;
 use crate::{Error, Identity};
 use base::policy::Target;
 use platform_http::{Call, Method, Reply, Route};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long after its end a service may still ask about a token with `allow_expired`. 48 h: Keystone's default.
-const EXPIRED_WINDOW: Duration = Duration::from_secs(48 * 3600);
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![

@@ -12,6 +12,7 @@ mod people;
 mod projects;
 mod remote;
 mod revocation;
+mod rotation;
 mod secrets;
 mod versions;
 mod world;

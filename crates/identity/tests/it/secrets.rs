@@ -1,6 +1,7 @@
 //! Credentials, EC2 keys, OAuth consumers, policies: things that are only kept.
 
 use crate::world::{on_each, password, project};
+use identity::token::keys::{CREDENTIAL_KEYS, KeyRepository};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -77,7 +78,21 @@ async fn consumers_and_policies() {
     on_each(|w| async move {
         let admin = w.admin().await;
         let made = w.post("/v3/OS-OAUTH1/consumers", &admin, json!({"consumer": {"description": "d"}})).await;
-        assert!(made["consumer"]["secret"].is_string());
+        let secret = made["consumer"]["secret"].as_str().unwrap().to_owned();
+        let stored = async || {
+            let rows: Vec<(String,)> =
+                w.db.fetch_all("SELECT secret FROM identity_consumers", Vec::new()).await.unwrap();
+            rows[0].0.clone()
+        };
+        assert!(stored().await.starts_with("gAAAAA"), "encrypted");
+        // as an older version stored it: the next start encrypts it
+        let mut tx = w.db.begin().await.unwrap();
+        tx.execute("UPDATE identity_consumers SET secret = $1", platform_db::args![&secret]).await.unwrap();
+        tx.commit().await.unwrap();
+        identity::Identity::open(w.db.clone(), w.config.clone(), w.clock.clone()).await.unwrap();
+        let sealed = stored().await;
+        let keys = KeyRepository::open(&w.config.key_dir.join(CREDENTIAL_KEYS)).unwrap();
+        assert_eq!(keys.open_token(&sealed).map(|(_, clear)| clear), Some(secret.into_bytes()));
         let path = format!("/v3/OS-OAUTH1/consumers/{}", made["consumer"]["id"].as_str().unwrap());
         assert_eq!(w.get(&path, &admin).await["consumer"].get("secret"), None);
         w.expect(200, "PATCH", &path, &admin, json!({"consumer": {"description": "e"}})).await;
