@@ -1,7 +1,9 @@
 //! What the binary decides about identity.
 
+use crate::auth::LoginLimits;
 use crate::password::Scheme;
 use base::Secret;
+use platform_http::Network;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +19,11 @@ pub struct IdentityConfig {
     /// while it runs.
     pub hash_threads: usize,
     pub security: SecurityCompliance,
+    pub login: LoginLimits,
+    /// Networks of proxies in front of this process, which are believed about the addresses of clients.
+    pub trusted_proxies: Vec<Network>,
+    /// File that events for the audit are appended to. They are in the log in any case.
+    pub audit_file: Option<PathBuf>,
     /// Region of the catalog's endpoints.
     pub region: String,
     /// Services of this cloud, brought up to date in the catalog at each start.
@@ -69,6 +76,9 @@ impl IdentityConfig {
             scheme: Scheme::default(),
             hash_threads: std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
             security: SecurityCompliance::default(),
+            login: LoginLimits::default(),
+            trusted_proxies: Vec::new(),
+            audit_file: None,
             region: "RegionOne".into(),
             catalog: Vec::new(),
             admin_password,

@@ -1,6 +1,7 @@
 //! The identity service as other parts of the process see it.
 
-use crate::auth::{CatalogCache, Resolved};
+use crate::audit::Audit;
+use crate::auth::{CatalogCache, Resolved, Throttle};
 use crate::config::IdentityConfig;
 use crate::password::HashPool;
 use crate::policy::Policy;
@@ -31,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) keys: KeyRepository,
     pub(crate) credential_keys: KeyRepository,
     pub(crate) passwords: HashPool,
+    pub(crate) throttle: Throttle,
+    pub(crate) audit: Audit,
     pub(crate) policy: Policy,
     pub(crate) revision: Revision,
     pub(crate) tokens: TokenCache<Arc<Resolved>>,
@@ -54,6 +57,8 @@ impl Identity {
             keys: KeyRepository::open(&config.key_dir.join(FERNET_KEYS))?,
             credential_keys: KeyRepository::open(&config.key_dir.join(CREDENTIAL_KEYS))?,
             passwords: HashPool::start(config.scheme, config.hash_threads)?,
+            throttle: Throttle::new(config.login),
+            audit: Audit::to(config.audit_file.clone()),
             policy: Policy::load(config.policy.as_deref())?,
             revision: Revision::default(),
             tokens: TokenCache::new(CACHED_TOKENS),

@@ -13,6 +13,7 @@
 //! changed, validating a token is one look into a table in memory.
 
 mod api;
+mod audit;
 mod auth;
 mod bootstrap;
 mod config;
@@ -32,6 +33,7 @@ mod service;
 mod store;
 pub mod token;
 
+pub use auth::LoginLimits;
 pub use config::{CatalogEntry, IdentityConfig, SecurityCompliance};
 pub use error::Error;
 pub use faults::KeystoneFaults;

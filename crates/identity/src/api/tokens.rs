@@ -1,7 +1,7 @@
 //! `/v3/auth/tokens`: log in, validate, log out.
 
 use super::kit::{Answer, no_content, to};
-use crate::auth::Resolved;
+use crate::auth::{Attempt, Resolved};
 use crate::token::EXPIRED_WINDOW;
 use crate::{Error, Identity};
 use base::policy::Target;
@@ -22,8 +22,14 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
 }
 
 async fn log_in(me: Identity, call: Call) -> Answer {
-    let made = me.log_in(call.json()).await;
-    let result = if made.is_ok() { "ok" } else { "refused" };
+    let mut attempt = Attempt::of(&me, &call);
+    let made = me.log_in(call.json(), &mut attempt).await;
+    me.tell_attempt("authenticate", &attempt, &made);
+    let result = match &made {
+        Ok(_) => "ok",
+        Err(Error::TooMany(_)) => "limited",
+        Err(_) => "refused",
+    };
     metrics::counter!("skyiron_identity_logins_total", "result" => result).increment(1);
     let (text, resolved) = made?;
     Ok(Reply::bytes(201, "application/json", resolved.fresh_body(with_catalog(&call)))

@@ -1,7 +1,8 @@
 //! `POST /v3/auth/tokens`: proofs to a user, what was asked to a scope, both to a token.
 
+use super::attempt::Attempt;
 use super::issue::Order;
-use super::request::{Asked, AuthRequest, DomainRef, Proof, Who};
+use super::request::{AppCredProof, Asked, AuthRequest, DomainRef, Proof, Who};
 use super::resolve::Resolved;
 use crate::store::application_credentials::{self, AppCredRow};
 use crate::store::assignments::{self, On};
@@ -46,9 +47,9 @@ impl Shown {
 
 impl Identity {
     /// The text of a new token, and what it means.
-    pub(crate) async fn log_in(&self, body: &Value) -> Result<(Secret, Arc<Resolved>), Error> {
+    pub(crate) async fn log_in(&self, body: &Value, attempt: &mut Attempt) -> Result<(Secret, Arc<Resolved>), Error> {
         let request = AuthRequest::parse(body)?;
-        let by_app_cred = request.proofs.iter().any(|p| matches!(p, Proof::ApplicationCredential { .. }));
+        let by_app_cred = request.proofs.iter().any(|p| matches!(p, Proof::ApplicationCredential(_)));
         if by_app_cred && request.scope != Asked::Default {
             return Err(Error::unauthorized_because(
                 "Error authenticating with application credential: Application credentials cannot request a scope.",
@@ -56,9 +57,10 @@ impl Identity {
         }
         let mut shown = Shown::default();
         for proof in &request.proofs {
-            self.examine(proof, &mut shown).await?;
+            self.examine(proof, &mut shown, attempt).await?;
         }
         let user = shown.user.ok_or(Error::Unauthorized)?;
+        attempt.is_about(Some(&user.id));
         require_all_factors(&user, shown.methods)?;
         let (scope, trust_id) = match &shown.application_credential {
             // such a credential is for its own project, and so is every token made from its tokens
@@ -77,22 +79,21 @@ impl Identity {
         .await
     }
 
-    async fn examine(&self, proof: &Proof, shown: &mut Shown) -> Result<(), Error> {
+    async fn examine(&self, proof: &Proof, shown: &mut Shown, attempt: &mut Attempt) -> Result<(), Error> {
         let (user, method) = match proof {
             Proof::Password { user, password } => {
                 let found = self.find_user(user).await?;
-                let user = self.check_password(found, password).await?;
-                self.refuse_expired_password(&user)?;
+                let user = self.check_password(user, found, password, attempt).await?;
+                self.refuse_expired_password(&user, attempt)?;
                 (user, Methods::PASSWORD)
             }
             Proof::Token(text) => (self.by_token(text, shown).await?, Methods::TOKEN),
-            Proof::ApplicationCredential { id, name, user, secret } => {
-                let user = self.by_application_credential(id.as_deref(), name.as_deref(), user.as_ref(), secret, shown);
-                (user.await?, Methods::APPLICATION_CREDENTIAL)
+            Proof::ApplicationCredential(proof) => {
+                (self.by_application_credential(proof, shown, attempt).await?, Methods::APPLICATION_CREDENTIAL)
             }
         };
         if shown.user.as_ref().is_some_and(|other| other.id != user.id) {
-            return Err(Error::Unauthorized);
+            return Err(attempt.refuse("proofs of different users"));
         }
         shown.user = Some(user);
         shown.methods = shown.methods.and(method);
@@ -115,13 +116,13 @@ impl Identity {
 
     async fn by_application_credential(
         &self,
-        id: Option<&str>,
-        name: Option<&str>,
-        owner: Option<&Who>,
-        secret: &Secret,
+        proof: &AppCredProof,
         shown: &mut Shown,
+        attempt: &mut Attempt,
     ) -> Result<UserRow, Error> {
-        let found = match (id, name, owner) {
+        let about = format!("application credential {:?} {:?} {:?}", proof.id, proof.name, proof.user);
+        self.admit(&about, attempt)?;
+        let found = match (&proof.id, &proof.name, &proof.user) {
             (Some(id), ..) => application_credentials::get(self.db(), id).await?,
             (None, Some(name), Some(owner)) => match self.find_user(owner).await? {
                 Some(user) => application_credentials::by_name(self.db(), &user.id, name).await?,
@@ -129,16 +130,32 @@ impl Identity {
             },
             _ => None,
         };
-        let stored = found.as_ref().map(|a| a.secret_hash.clone());
-        let right = self.0.passwords.verify(secret.clone(), stored).await?;
-        let found = found.filter(|_| right).ok_or(Error::Unauthorized)?;
-        if found.expires_at.is_some_and(|at| Timestamp(at) <= self.now()) {
-            return Err(Error::Unauthorized);
-        }
-        let user = users::get(self.db(), &found.user_id).await?.filter(|u| u.enabled).ok_or(Error::Unauthorized)?;
+        attempt.is_about(found.as_ref().map(|a| a.user_id.as_str()));
+        let checked = self.check_application_credential(found, &proof.secret, attempt).await;
+        let (found, user) = self.count_if_refused(&about, attempt, checked)?;
         shown.ends(found.expires_at.map(Timestamp));
         shown.limited_to(Some(&found))?;
         Ok(user)
+    }
+
+    /// All refusals look alike and take the time of one hash.
+    async fn check_application_credential(
+        &self,
+        found: Option<AppCredRow>,
+        secret: &Secret,
+        attempt: &mut Attempt,
+    ) -> Result<(AppCredRow, UserRow), Error> {
+        let stored = found.as_ref().map(|a| a.secret_hash.clone());
+        let right = self.0.passwords.verify(secret.clone(), stored).await?;
+        let found = found.ok_or_else(|| attempt.refuse("no such application credential"))?;
+        if !right {
+            return Err(attempt.refuse("wrong secret"));
+        }
+        if found.expires_at.is_some_and(|at| Timestamp(at) <= self.now()) {
+            return Err(attempt.refuse("application credential expired"));
+        }
+        let user = users::get(self.db(), &found.user_id).await?.filter(|u| u.enabled);
+        Ok((found, user.ok_or_else(|| attempt.refuse("user disabled"))?))
     }
 
     /// `None`: nobody of that name, or their domain is missing or disabled.
