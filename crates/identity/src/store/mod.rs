@@ -16,5 +16,6 @@ pub(crate) mod revision;
 pub(crate) mod revocations;
 pub(crate) mod roles;
 pub(crate) mod sealed;
+pub(crate) mod totp_steps;
 pub(crate) mod trusts;
 pub(crate) mod users;

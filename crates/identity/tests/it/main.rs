@@ -15,6 +15,7 @@ mod remote;
 mod revocation;
 mod rotation;
 mod secrets;
+mod signed;
 mod throttle;
 mod versions;
 mod world;
