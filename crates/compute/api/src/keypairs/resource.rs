@@ -71,11 +71,10 @@ pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
     let kind = wanted["type"].as_str().unwrap_or(SSH);
     let (public_key, private_key) = match wanted["public_key"].as_str() {
         Some(given) => (given.to_owned(), None),
-        None if kind == SSH => {
-            let pair = generate::ssh().await?;
+        None => {
+            let pair = if kind == SSH { generate::ssh().await? } else { generate::x509(&user, api.now()).await? };
             (pair.public_key, Some(pair.private_key))
         }
-        None => return Err(invalid("this cloud does not make X509 certificates; send one as public_key")),
     };
     let fingerprint = fingerprint(kind, &public_key)?;
     let new = NewKeypair {
