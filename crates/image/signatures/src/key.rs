@@ -1,6 +1,6 @@
 //! Public keys of certificates, and signatures over hashes that were made elsewhere.
 
-use super::HashMethod;
+use crate::HashMethod;
 use base::Timestamp;
 use dsa::pkcs8::DecodePublicKey;
 use rsa::pkcs1::DecodeRsaPublicKey;
