@@ -2,7 +2,9 @@
 //! service does it before it keeps data, and a compute host before it boots it.
 
 mod certificates;
+mod chain;
 mod hash;
+mod issuer;
 mod key;
 #[cfg(test)]
 mod tests;
@@ -14,8 +16,11 @@ use base::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use key::{Key, KeyType};
+use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use uuid::Uuid;
+use x509_cert::Certificate;
+use x509_cert::der::Encode;
 
 const SIGNATURE: &str = "img_signature";
 const HASH_METHOD: &str = "img_signature_hash_method";
@@ -27,6 +32,9 @@ pub struct Signed {
     method: HashMethod,
     key: Key,
     signature: Vec<u8>,
+    certificate: Certificate,
+    /// As the image has it.
+    certificate_id: String,
 }
 
 /// Why a signature says nothing, in cursive's words where it has some.
@@ -35,6 +43,9 @@ pub enum Refusal {
     /// The signature, its certificate, or what is said of them is not good.
     #[error("{0}")]
     NotGood(String),
+    /// The certificate is none of those that are trusted, nor issued by them.
+    #[error("Image signature certificate validation failed for certificate: {certificate}. {why}")]
+    Untrusted { certificate: String, why: String },
     /// The site's certificates cannot be read, at least not here; the log says why.
     #[error("Unable to retrieve certificate with ID: {0}")]
     Unreadable(String),
@@ -54,6 +65,45 @@ impl Signed {
             return Ok(None);
         };
         Asked { signature, method, key_type, certificate }.prepared(kept, now).await.map(Some)
+    }
+
+    /// The same where data without a signature will not do.
+    pub async fn required(
+        properties: &BTreeMap<String, String>,
+        kept: &dyn Certificates,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
+        if let Some(signed) = Self::of(properties, kept, now).await? {
+            return Ok(signed);
+        }
+        let names = [SIGNATURE, HASH_METHOD, KEY_TYPE, CERTIFICATE];
+        let missing = names.into_iter().find(|name| !properties.contains_key(*name)).unwrap_or_default();
+        Err(Refusal::NotGood(format!(
+            "Required image properties for signature verification do not exist. Cannot verify signature. Missing property: {missing}"
+        )))
+    }
+
+    /// Whether the certificate goes back to a root by certificates that are all among `trusted`, UUIDs. Of those the ones
+    /// that are not there or are none are passed over: the others may do.
+    pub async fn trusted_by(&self, trusted: &[String], kept: &dyn Certificates, now: Timestamp) -> Result<(), Refusal> {
+        let mut found = Vec::new();
+        for id in trusted {
+            match read(kept, id).await.and_then(|bytes| key::parsed(&bytes).map_err(Refusal::NotGood)) {
+                Ok(certificate) => found.push(certificate),
+                Err(unreadable @ Refusal::Unreadable(_)) => return Err(unreadable),
+                Err(why) => tracing::warn!(certificate = id, %why, "the trusted certificate {id} is passed over"),
+            }
+        }
+        chain::reaches_a_root(&self.certificate, &found, now)
+            .map_err(|why| Refusal::Untrusted { certificate: self.certificate_id.clone(), why: why + "." })
+    }
+
+    /// Tells this signature and certificate from all others: what was verified once need not be again.
+    pub fn mark(&self) -> String {
+        let mut all = self.certificate.to_der().unwrap_or_default();
+        all.push(self.method as u8);
+        all.extend_from_slice(&self.signature);
+        digest(&SHA256, &all).as_ref().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// How the data is to be hashed.
@@ -86,8 +136,9 @@ impl Asked<'_> {
         let method = HashMethod::of(self.method).map_err(Refusal::NotGood)?;
         let key_type = KeyType::of(self.key_type).map_err(Refusal::NotGood)?;
         let certificate = read(kept, self.certificate).await?;
+        let certificate = key::parsed(&certificate).map_err(Refusal::NotGood)?;
         let key = Key::of(&certificate, key_type, now).map_err(Refusal::NotGood)?;
-        Ok(Signed { method, key, signature })
+        Ok(Signed { method, key, signature, certificate, certificate_id: self.certificate.to_owned() })
     }
 }
 
