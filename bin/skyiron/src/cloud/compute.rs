@@ -1,10 +1,11 @@
 //! Compute's assembly: API, metadata, conductor with its engine, and the agent with its drivers.
 
+use super::image::certificates;
 use super::{Assembly, Ground, Role, with_policy};
 use crate::config::{Accelerator, Compute};
 use anyhow::{Context, Result};
 use base::HostName;
-use compute_agent::{Agent, AgentConfig};
+use compute_agent::{Agent, AgentConfig, Demands};
 use compute_api::{ComputeApi, Parts};
 use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
@@ -66,6 +67,7 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
         config: compute_api::Config {
             default_availability_zone: config.default_availability_zone.clone(),
             service_down_secs: config.service_down_secs,
+            default_trusted_certificates: config.default_trusted_certificate_ids.clone(),
             ..compute_api::Config::default()
         },
     });
@@ -140,6 +142,12 @@ async fn agent(g: &Ground, host: &str, images: Arc<dyn ImageProxy>, a: &mut Asse
     }
     let mut config = AgentConfig::new(hosts, instances, g.data.sub("image-cache"));
     config.resume_guests = g.config.compute.resume_guests_on_boot;
+    config.demands = Demands {
+        verify_signatures: g.config.compute.verify_image_signatures,
+        validate_certificates: g.config.compute.enable_certificate_validation,
+        default_trusted: g.config.compute.default_trusted_certificate_ids.clone(),
+        certificates: certificates(&g.config.image.certificates_dir)?,
+    };
     let agent = Agent::new(config, g.bus.clone(), images, g.clock.clone());
     const REGISTERED: &str = "compute-conductor to register this process' hosts";
     a.readiness.wait_for(REGISTERED);

@@ -90,7 +90,8 @@ fn cache(g: &Ground) -> Result<Option<Cache>> {
     cache.map(Some).with_context(|| format!("image.cache_dir {}", config.cache_dir))
 }
 
-fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
+/// The site's certificates: image-apis and compute hosts verify signatures with them.
+pub(super) fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
     if dir.is_empty() {
         return Ok(Arc::new(NoCertificates));
     }

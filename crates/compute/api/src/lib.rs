@@ -69,6 +69,8 @@ pub struct Config {
     pub default_schedule_zone: Option<String>,
     /// An agent that has not asked for work for so long is down, in seconds: Nova's `service_down_time`.
     pub service_down_secs: u64,
+    /// What servers whose images' signatures are validated trust if they name no certificates; empty: they trust none.
+    pub default_trusted_certificates: Vec<String>,
 }
 
 impl Default for Config {
@@ -78,6 +80,7 @@ impl Default for Config {
             default_availability_zone: "nova".into(),
             default_schedule_zone: None,
             service_down_secs: 60,
+            default_trusted_certificates: Vec::new(),
         }
     }
 }
