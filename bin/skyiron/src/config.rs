@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use compute::{QuotaDriver, Strategy};
 pub(crate) use imports::ImageImport;
 pub(crate) use stores::{ImageStore, StoreType};
 
@@ -158,6 +159,9 @@ pub(crate) struct Compute {
     pub fence_timeout_secs: u64,
     pub recover_most_hosts: u32,
     pub metadata_proxy_shared_secret: Secret,
+    pub quota_driver: QuotaDriver,
+    pub unified_limits_resource_strategy: Strategy,
+    pub unified_limits_resource_list: Vec<String>,
     pub verify_image_signatures: bool,
     pub enable_certificate_validation: bool,
     pub default_trusted_certificate_ids: Vec<String>,
@@ -283,6 +287,9 @@ impl Default for Compute {
             fence_timeout_secs: 60,
             recover_most_hosts: 1,
             metadata_proxy_shared_secret: Secret::default(),
+            quota_driver: QuotaDriver::default(),
+            unified_limits_resource_strategy: Strategy::default(),
+            unified_limits_resource_list: vec![compute_model::unified::SERVERS.to_owned()],
             verify_image_signatures: false,
             enable_certificate_validation: false,
             default_trusted_certificate_ids: Vec::new(),
@@ -545,6 +552,18 @@ const KEYS: &[(&str, &str)] = &[
         "What the network's metadata proxies sign with, for the role compute-metadata. Empty: it refuses every request.",
     ),
     (
+        "compute.quota_driver",
+        "DbQuotaDriver: limits are those set by os-quota-sets. UnifiedLimitsDriver: identity's limits of the service compute.",
+    ),
+    (
+        "compute.unified_limits_resource_strategy",
+        "require: nothing of what is listed below may be had where it has no registered limit. ignore: only of that anything may.",
+    ),
+    (
+        "compute.unified_limits_resource_list",
+        "servers, class:VCPU, class:MEMORY_MB, class:DISK_GB, server_key_pairs, …",
+    ),
+    (
         "compute.verify_image_signatures",
         "Hosts boot only images whose signature they have verified, by the certificates in `image.certificates_dir`.",
     ),
@@ -697,6 +716,8 @@ mod tests {
         assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
         assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
         let (signed, validated) = ("verify_image_signatures = true", "enable_certificate_validation = true");
+        assert!(error("[compute]\nquota_driver = \"NoSuchDriver\"").contains("UnifiedLimitsDriver"));
+        assert!(error("[compute]\nunified_limits_resource_list = [\"instances\"]").contains("class:DISK_GB"));
         assert!(error(&format!("[compute]\n{signed}")).contains("image.certificates_dir"));
         assert!(error(&format!("[compute]\n{validated}")).contains("nothing is verified"));
         assert!(error("[compute]\ndefault_trusted_certificate_ids = [\"a\"]").contains("is off"));

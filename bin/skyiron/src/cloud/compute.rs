@@ -1,12 +1,13 @@
 //! Compute's assembly: API, metadata, conductor with its engine, and the agent with its drivers.
 
+use super::identity::Identities;
 use super::image::certificates;
 use super::{Assembly, Ground, Role, with_policy};
-use crate::config::{Accelerator, Compute};
+use crate::config::{Accelerator, Compute, QuotaDriver, Strategy};
 use anyhow::{Context, Result};
 use base::HostName;
 use compute_agent::{Agent, AgentConfig, Demands};
-use compute_api::{ComputeApi, Parts};
+use compute_api::{ComputeApi, Parts, UnifiedLimits, Unregistered};
 use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
@@ -17,7 +18,7 @@ use compute_store::Store;
 use image_model::ImageProxy;
 use placement::Placement;
 use platform_engine::{Engine, EngineSettings};
-use platform_http::Authenticate;
+use platform_http::ProjectLimits;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +29,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const OPERATIONS: usize = 64;
 
 /// Starts what this process is to run of it.
-pub(crate) async fn start(
-    g: &Ground,
-    auth: Arc<dyn Authenticate>,
-    images: Arc<dyn ImageProxy>,
-    a: &mut Assembly,
-) -> Result<()> {
+pub(crate) async fn start(g: &Ground, asked: Identities, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
     let host = host_name(&g.config.compute)?;
     if g.roles.has(Role::ComputeApi) {
-        api(g, auth, images.clone(), a).await?;
+        api(g, asked, images.clone(), a).await?;
     }
     if g.roles.has(Role::ComputeMetadata) {
         metadata(g, a)?;
@@ -54,7 +50,7 @@ fn store(g: &Ground) -> Result<Store> {
     Ok(Store::new(g.db()?.clone(), g.clock.clone()))
 }
 
-async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
+async fn api(g: &Ground, asked: Identities, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
     let config = &g.config.compute;
     let mut tx = g.db()?.begin().await?;
     compute_store::flavors::ensure_defaults(&mut tx, g.clock.now()).await?;
@@ -64,6 +60,7 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
         images,
         enforcer: with_policy(compute_api::default_policy().context("nova's policy")?, &config.policy_file)?,
         bus: g.bus.clone(),
+        unified_limits: unified_limits(config, asked.limits),
         config: compute_api::Config {
             default_availability_zone: config.default_availability_zone.clone(),
             service_down_secs: config.service_down_secs,
@@ -71,9 +68,18 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
             ..compute_api::Config::default()
         },
     });
-    let service = compute_api::service(api, auth, g.urls.identity_v3());
+    let service = compute_api::service(api, asked.auth, g.urls.identity_v3());
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/compute");
     Ok(())
+}
+
+fn unified_limits(config: &Compute, source: Arc<dyn ProjectLimits>) -> Option<UnifiedLimits> {
+    let listed = config.unified_limits_resource_list.clone();
+    let unregistered = match config.unified_limits_resource_strategy {
+        Strategy::Require => Unregistered::Require(listed),
+        Strategy::Ignore => Unregistered::Ignore(listed),
+    };
+    (config.quota_driver == QuotaDriver::Unified).then_some(UnifiedLimits { source, unregistered })
 }
 
 /// At the root of a listener of its own, because the network's proxies know no prefix. Beside other services it is below

@@ -1,8 +1,29 @@
-//! What must be true of the section `[compute]`.
+//! `[compute]`: words that it knows, and what must be true of it.
 
 use super::{Compute, Image};
 use anyhow::{Result, bail};
+use compute_model::unified;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// Nova's `[quota] driver`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum QuotaDriver {
+    #[default]
+    #[serde(rename = "DbQuotaDriver")]
+    Db,
+    #[serde(rename = "UnifiedLimitsDriver")]
+    Unified,
+}
+
+/// What the list of resources is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Strategy {
+    #[default]
+    Require,
+    Ignore,
+}
 
 impl Compute {
     pub(super) fn check(&self, image: &Image) -> Result<()> {
@@ -24,6 +45,13 @@ impl Compute {
             if !(ratio.is_finite() && ratio > 0.0) {
                 bail!("compute.{key}_allocation_ratio: {ratio} is not a positive number");
             }
+        }
+        if let Some(name) = self.unified_limits_resource_list.iter().find(|name| !unified::is_resource(name)) {
+            let known: Vec<&str> = unified::NAMES.iter().map(|(_, name)| *name).collect();
+            bail!(
+                "compute.unified_limits_resource_list: {name:?} is no resource; they are {}, class:DISK_GB and other classes",
+                known.join(", ")
+            );
         }
         self.check_certificates(image)
     }

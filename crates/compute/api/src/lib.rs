@@ -23,6 +23,7 @@ mod migrations;
 mod paths;
 mod policy;
 mod proxies;
+mod quota;
 mod quota_sets;
 mod server_groups;
 mod servers;
@@ -33,6 +34,7 @@ mod volume_snapshots;
 
 pub use faults::NovaFaults;
 pub use policy::default_policy;
+pub use quota::{UnifiedLimits, Unregistered};
 
 use base::policy::Enforcer;
 use base::{Microversion, Timestamp};
@@ -94,6 +96,8 @@ pub struct Parts {
     pub images: Arc<dyn ImageProxy>,
     pub enforcer: Enforcer,
     pub bus: Arc<dyn Bus>,
+    /// `None`: limits are those set by `os-quota-sets`.
+    pub unified_limits: Option<UnifiedLimits>,
     pub config: Config,
 }
 

@@ -202,6 +202,7 @@ impl World {
             images: images.clone(),
             enforcer: default_policy().unwrap(),
             bus: Arc::new(bus.clone()),
+            unified_limits: None,
             config: Config::default(),
         };
         change(&mut parts);

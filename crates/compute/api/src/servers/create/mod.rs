@@ -5,6 +5,7 @@ mod block_devices;
 mod body;
 mod destination;
 mod password;
+mod quota;
 mod rows;
 mod sources;
 mod write;
