@@ -63,7 +63,7 @@ impl Agent {
             .into_iter()
             .map(|(name, driver)| Host { name, disks: driver.abilities().disks, driver })
             .collect();
-        let cache = ImageCache::new(&config.image_cache_dir, images, config.downloads, config.keep_free_bytes);
+        let cache = ImageCache::new(&config, images, clock.clone());
         Arc::new(Self {
             numbers: hosts.iter().enumerate().map(|(n, h)| (h.name.clone(), n)).collect(),
             builder: Builder::new(cache, &config),

@@ -35,6 +35,6 @@ mod woken;
 mod worker;
 
 pub use agent::Agent;
-pub use cache::{CacheError, CachedImage, ImageCache};
+pub use cache::{CacheError, CachedImage, Demands, ImageCache};
 pub use config::AgentConfig;
 pub use wants::fault_points;

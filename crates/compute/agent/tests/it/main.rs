@@ -10,5 +10,6 @@ mod hypervisor;
 mod images;
 mod qemu;
 mod restart;
+mod signed;
 mod work;
 mod world;
