@@ -488,6 +488,11 @@ const KEYS: &[(&str, &str)] = &[
         "Private and other special networks that may be fetched from all the same, as 10.1.0.0/16.",
     ),
     ("image_import.min_bytes_per_minute", "A transfer that brings less is given up."),
+    ("image_import.unpack", "What comes as gzip or ZIP is stored unpacked, unless its container format is compressed."),
+    (
+        "image_import.unpack_max_ratio",
+        "Beyond its first 64 MiB an archive may give so many bytes for each of its own, else it is refused. 0: any number.",
+    ),
     ("image_import.convert_to", "Disks are stored as raw, qcow2 or vmdk whatever they come as. Empty: as they come."),
     ("image_import.remote_properties", "Beginnings of the names of properties that glance-download takes along."),
     ("image_import.inject_ignore_roles", "Callers with one of these roles get nothing of `inject`."),

@@ -11,6 +11,7 @@
 //!
 //! Blocking: run it off the event loop. Sizes and addresses are bytes.
 
+pub mod archive;
 mod convert;
 mod crc32c;
 mod disk;

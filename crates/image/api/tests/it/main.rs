@@ -1,5 +1,6 @@
 //! The image service as clients meet it: real registry (SQLite), real files.
 
+mod archives;
 mod cache;
 mod cloud;
 mod data;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
 /// No file takes more, whatever stands in it.
-const MOST_MEMORY_KIB: u64 = 64 << 10;
+pub(super) const MOST_MEMORY_KIB: u64 = 64 << 10;
 const MOST_TIME: Duration = Duration::from_secs(2);
 
 /// A figure of `/proc/self/status`, in KiB.
@@ -19,7 +19,7 @@ fn status(name: &str) -> u64 {
 }
 
 /// How much more memory than before `f` held at once. Each test has a process of its own.
-fn growth(f: impl FnOnce()) -> u64 {
+pub(super) fn growth(f: impl FnOnce()) -> u64 {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS:");
     f();

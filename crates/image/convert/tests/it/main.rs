@@ -1,5 +1,6 @@
 //! Conversions held against QEMU's own, and files made to deceive.
 
+mod archives;
 mod hostile;
 mod limits;
 mod qemu;
