@@ -124,6 +124,7 @@ pub(crate) struct Image {
     pub do_secure_hash: bool,
     pub cache_dir: String,
     pub cache_max_bytes: u64,
+    pub cache_prefetch_after_secs: u64,
     pub size_cap_bytes: u64,
     pub certificates_dir: String,
     pub use_keystone_limits: bool,
@@ -245,6 +246,7 @@ impl Default for Image {
             do_secure_hash: true,
             cache_dir: String::new(),
             cache_max_bytes: 10 << 30,
+            cache_prefetch_after_secs: 0,
             size_cap_bytes: 1 << 40,
             certificates_dir: String::new(),
             use_keystone_limits: false,
@@ -448,6 +450,10 @@ const KEYS: &[(&str, &str)] = &[
         "Folder of this process alone for copies of what is fetched from remote stores, or queued. Empty: no cache.",
     ),
     ("image.cache_max_bytes", "Most that the copies may take; what was used least recently makes room."),
+    (
+        "image.cache_prefetch_after_secs",
+        "What admins queue for the cache is fetched so long after; until then it can be taken back.",
+    ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     (
         "image.certificates_dir",
