@@ -29,7 +29,7 @@ pub mod testing;
 mod turn;
 mod write;
 
-pub use convert::{Converted, convert};
+pub use convert::{Converted, convert, is_zero};
 pub use disk::Disk;
 pub use error::Error;
 pub use extent::{Content, Extent, Method, Packed};
