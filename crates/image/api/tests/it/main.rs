@@ -6,6 +6,7 @@ mod cloud;
 mod data;
 mod elsewhere;
 mod errors;
+mod every_route;
 mod far;
 mod hostile;
 mod imports;

@@ -3,6 +3,7 @@
 mod archives;
 mod hostile;
 mod limits;
+mod outside;
 mod qemu;
 
 use image_convert::{Converted, Error, Format, Limits, Source, Target, convert};
