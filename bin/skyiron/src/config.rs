@@ -126,6 +126,7 @@ pub(crate) struct Image {
     pub do_secure_hash: bool,
     pub cache_dir: String,
     pub cache_max_bytes: u64,
+    pub cache_prefetch_after_secs: u64,
     pub size_cap_bytes: u64,
     pub certificates_dir: String,
     pub use_keystone_limits: bool,
@@ -253,6 +254,7 @@ impl Default for Image {
             do_secure_hash: true,
             cache_dir: String::new(),
             cache_max_bytes: 10 << 30,
+            cache_prefetch_after_secs: 0,
             size_cap_bytes: 1 << 40,
             certificates_dir: String::new(),
             use_keystone_limits: false,
@@ -462,6 +464,10 @@ const KEYS: &[(&str, &str)] = &[
         "Folder of this process alone for copies of what is fetched from remote stores, or queued. Empty: no cache.",
     ),
     ("image.cache_max_bytes", "Most that the copies may take; what was used least recently makes room."),
+    (
+        "image.cache_prefetch_after_secs",
+        "What admins queue for the cache is fetched so long after; until then it can be taken back.",
+    ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     (
         "image.certificates_dir",
@@ -502,6 +508,11 @@ const KEYS: &[(&str, &str)] = &[
         "Private and other special networks that may be fetched from all the same, as 10.1.0.0/16.",
     ),
     ("image_import.min_bytes_per_minute", "A transfer that brings less is given up."),
+    ("image_import.unpack", "What comes as gzip or ZIP is stored unpacked, unless its container format is compressed."),
+    (
+        "image_import.unpack_max_ratio",
+        "Beyond its first 64 MiB an archive may give so many bytes for each of its own, else it is refused. 0: any number.",
+    ),
     ("image_import.convert_to", "Disks are stored as raw, qcow2 or vmdk whatever they come as. Empty: as they come."),
     ("image_import.remote_properties", "Beginnings of the names of properties that glance-download takes along."),
     ("image_import.inject_ignore_roles", "Callers with one of these roles get nothing of `inject`."),

@@ -7,13 +7,13 @@ mod history;
 mod hosts;
 mod image_bytes;
 mod image_data;
+mod images_work;
 mod inventories;
 mod operations;
 mod quota;
 mod references;
 mod secrets;
 mod server_allocations;
-mod uploads;
 mod work;
 
 use crate::Check;
@@ -28,7 +28,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(work::ServersHaveWork),
         Box::new(operations::OperationsEnd),
         Box::new(operations::OperationsKnown),
-        Box::new(uploads::UploadsEnd),
+        Box::new(images_work::ImagesHaveWork),
         Box::new(hosts::OneHost),
         Box::new(guests::KnownGuests),
         Box::new(references::References),
