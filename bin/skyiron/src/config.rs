@@ -6,7 +6,9 @@ mod stores;
 
 use anyhow::{Context, Result, bail};
 use base::Secret;
+use identity::LoginLimits;
 use identity::keystone::KeystoneSettings;
+use platform_http::Network;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +107,10 @@ pub(crate) struct Identity {
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
     pub unique_last_password_count: u32,
+    pub login_failures_per_user: u32,
+    pub login_failures_per_address: u32,
+    pub trusted_proxies: Vec<String>,
+    pub audit_file: String,
     pub policy_file: String,
     pub url: String,
     pub username: String,
@@ -233,6 +239,10 @@ impl Default for Identity {
             lockout_failure_attempts: 0,
             lockout_duration_secs: 1800,
             unique_last_password_count: 0,
+            login_failures_per_user: LoginLimits::default().failures_per_user,
+            login_failures_per_address: LoginLimits::default().failures_per_address,
+            trusted_proxies: Vec::new(),
+            audit_file: String::new(),
             policy_file: String::new(),
             url: String::new(),
             username: String::new(),
@@ -311,6 +321,11 @@ impl Default for Log {
 }
 
 impl Identity {
+    pub(crate) fn proxies(&self) -> Result<Vec<Network>> {
+        let one = |text: &String| text.parse::<Network>().context("identity.trusted_proxies");
+        self.trusted_proxies.iter().map(one).collect()
+    }
+
     /// The Keystone that is asked instead of our own, if there is one.
     pub(crate) fn keystone(&self) -> Option<KeystoneSettings> {
         (!self.url.is_empty()).then(|| KeystoneSettings {
@@ -435,6 +450,19 @@ const KEYS: &[(&str, &str)] = &[
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
     ("identity.unique_last_password_count", "How many of the last passwords may not be used again. 0: any may."),
+    (
+        "identity.login_failures_per_user",
+        "Failed logins a minute as one user, known or not; beyond them 429, right password or not. 0: any number.",
+    ),
+    ("identity.login_failures_per_address", "The same from one address (IPv6: one /64). 0: any number."),
+    (
+        "identity.trusted_proxies",
+        "Networks of balancers whose X-Forwarded-For says who the client is, as 10.0.0.5 or 10.1.0.0/16.",
+    ),
+    (
+        "identity.audit_file",
+        "File that logins and changes are appended to, an event of CADF's shape a line. Empty: only the log has them.",
+    ),
     ("identity.policy_file", "policy.yaml with rules that differ from Keystone's defaults. Empty: none."),
     (
         "identity.url",
@@ -664,6 +692,7 @@ fn check(c: &Config) -> Result<()> {
         bail!("database.max_connections: at least 1");
     }
     c.bus.settings("").check().context("[bus]")?;
+    c.identity.proxies()?;
     c.image_import.check()?;
     c.compute.check(&c.image)
 }
