@@ -1,5 +1,6 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
+mod compute;
 mod imports;
 mod stores;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use compute::{QuotaDriver, Strategy};
 pub(crate) use imports::ImageImport;
 pub(crate) use stores::{ImageStore, StoreType};
 
@@ -130,6 +132,7 @@ pub(crate) struct Image {
     pub do_secure_hash: bool,
     pub cache_dir: String,
     pub cache_max_bytes: u64,
+    pub cache_prefetch_after_secs: u64,
     pub size_cap_bytes: u64,
     pub certificates_dir: String,
     pub use_keystone_limits: bool,
@@ -163,6 +166,12 @@ pub(crate) struct Compute {
     pub fence_timeout_secs: u64,
     pub recover_most_hosts: u32,
     pub metadata_proxy_shared_secret: Secret,
+    pub quota_driver: QuotaDriver,
+    pub unified_limits_resource_strategy: Strategy,
+    pub unified_limits_resource_list: Vec<String>,
+    pub verify_image_signatures: bool,
+    pub enable_certificate_validation: bool,
+    pub default_trusted_certificate_ids: Vec<String>,
     pub policy_file: String,
 }
 
@@ -255,6 +264,7 @@ impl Default for Image {
             do_secure_hash: true,
             cache_dir: String::new(),
             cache_max_bytes: 10 << 30,
+            cache_prefetch_after_secs: 0,
             size_cap_bytes: 1 << 40,
             certificates_dir: String::new(),
             use_keystone_limits: false,
@@ -289,6 +299,12 @@ impl Default for Compute {
             fence_timeout_secs: 60,
             recover_most_hosts: 1,
             metadata_proxy_shared_secret: Secret::default(),
+            quota_driver: QuotaDriver::default(),
+            unified_limits_resource_strategy: Strategy::default(),
+            unified_limits_resource_list: vec![compute_model::unified::SERVERS.to_owned()],
+            verify_image_signatures: false,
+            enable_certificate_validation: false,
+            default_trusted_certificate_ids: Vec::new(),
             policy_file: String::new(),
         }
     }
@@ -476,10 +492,14 @@ const KEYS: &[(&str, &str)] = &[
         "Folder of this process alone for copies of what is fetched from remote stores, or queued. Empty: no cache.",
     ),
     ("image.cache_max_bytes", "Most that the copies may take; what was used least recently makes room."),
+    (
+        "image.cache_prefetch_after_secs",
+        "What admins queue for the cache is fetched so long after; until then it can be taken back.",
+    ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     (
         "image.certificates_dir",
-        "Folder of the certificates that images are signed with, each called UUID.pem. Empty: signed images are refused.",
+        "Folder of the certificates that images are signed with, for image-apis and compute hosts, each called UUID.pem. Empty: signed images are refused.",
     ),
     (
         "image.use_keystone_limits",
@@ -516,6 +536,11 @@ const KEYS: &[(&str, &str)] = &[
         "Private and other special networks that may be fetched from all the same, as 10.1.0.0/16.",
     ),
     ("image_import.min_bytes_per_minute", "A transfer that brings less is given up."),
+    ("image_import.unpack", "What comes as gzip or ZIP is stored unpacked, unless its container format is compressed."),
+    (
+        "image_import.unpack_max_ratio",
+        "Beyond its first 64 MiB an archive may give so many bytes for each of its own, else it is refused. 0: any number.",
+    ),
     ("image_import.convert_to", "Disks are stored as raw, qcow2 or vmdk whatever they come as. Empty: as they come."),
     ("image_import.remote_properties", "Beginnings of the names of properties that glance-download takes along."),
     ("image_import.inject_ignore_roles", "Callers with one of these roles get nothing of `inject`."),
@@ -564,6 +589,30 @@ const KEYS: &[(&str, &str)] = &[
     (
         "compute.metadata_proxy_shared_secret",
         "What the network's metadata proxies sign with, for the role compute-metadata. Empty: it refuses every request.",
+    ),
+    (
+        "compute.quota_driver",
+        "DbQuotaDriver: limits are those set by os-quota-sets. UnifiedLimitsDriver: identity's limits of the service compute.",
+    ),
+    (
+        "compute.unified_limits_resource_strategy",
+        "require: nothing of what is listed below may be had where it has no registered limit. ignore: only of that anything may.",
+    ),
+    (
+        "compute.unified_limits_resource_list",
+        "servers, class:VCPU, class:MEMORY_MB, class:DISK_GB, server_key_pairs, …",
+    ),
+    (
+        "compute.verify_image_signatures",
+        "Hosts boot only images whose signature they have verified, by the certificates in `image.certificates_dir`.",
+    ),
+    (
+        "compute.enable_certificate_validation",
+        "And whose certificate is trusted: by the server's own list, or else the one below. For servers with a list always.",
+    ),
+    (
+        "compute.default_trusted_certificate_ids",
+        "UUIDs of all certificates of the chains that are trusted, up to the roots.",
     ),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
     ("doctor.interval_secs", "From one of the doctor's checks to the next, about. 0: it does not look by itself."),
@@ -645,26 +694,7 @@ fn check(c: &Config) -> Result<()> {
     c.bus.settings("").check().context("[bus]")?;
     c.identity.proxies()?;
     c.image_import.check()?;
-    if c.compute.lease_secs < 2 {
-        bail!("compute.lease_secs: {} is less than 2", c.compute.lease_secs);
-    }
-    let (after, down) = (c.compute.recover_after_secs, c.compute.service_down_secs);
-    if after > 0 && after < down {
-        bail!("compute.recover_after_secs: {after} is less than compute.service_down_secs, {down}");
-    }
-    if c.compute.recover_most_hosts == 0 {
-        bail!("compute.recover_most_hosts: at least 1; compute.recover_after_secs = 0 switches recovery off");
-    }
-    for (key, ratio) in [
-        ("cpu", c.compute.cpu_allocation_ratio),
-        ("ram", c.compute.ram_allocation_ratio),
-        ("disk", c.compute.disk_allocation_ratio),
-    ] {
-        if !(ratio.is_finite() && ratio > 0.0) {
-            bail!("compute.{key}_allocation_ratio: {ratio} is not a positive number");
-        }
-    }
-    Ok(())
+    c.compute.check(&c.image)
 }
 
 fn nearest(wrong: &str) -> String {
@@ -725,5 +755,14 @@ mod tests {
         assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
         assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
         assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
+        let (signed, validated) = ("verify_image_signatures = true", "enable_certificate_validation = true");
+        assert!(error("[compute]\nquota_driver = \"NoSuchDriver\"").contains("UnifiedLimitsDriver"));
+        assert!(error("[compute]\nunified_limits_resource_list = [\"instances\"]").contains("class:DISK_GB"));
+        assert!(error(&format!("[compute]\n{signed}")).contains("image.certificates_dir"));
+        assert!(error(&format!("[compute]\n{validated}")).contains("nothing is verified"));
+        assert!(error("[compute]\ndefault_trusted_certificate_ids = [\"a\"]").contains("is off"));
+        let all = format!("[image]\ncertificates_dir = \"/c\"\n[compute]\n{signed}\n{validated}");
+        assert!(parse(&all).is_ok());
+        assert!(error(&format!("{all}\ndefault_trusted_certificate_ids = [\"a\"]")).contains("\"a\" is not a UUID"));
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What other services ask identity, wherever it is.
+#[derive(Clone)]
 pub(crate) struct Identities {
     /// About tokens.
     pub auth: Arc<dyn Authenticate>,

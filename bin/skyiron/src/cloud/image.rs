@@ -4,16 +4,15 @@ use super::identity::Identities;
 use super::stores::open_stores;
 use super::{Assembly, Ground, Role, imports, with_policy};
 use anyhow::{Context, Result, bail};
-use image_api::{
-    BusImages, BusRegistry, Cache, CacheSettings, CertificateFolder, Certificates, Glance, ImageApi, Imports,
-    LocalImages, NoCertificates, Tickets,
-};
+use image_api::{BusImages, BusRegistry, Cache, CacheSettings, Glance, ImageApi, Imports, LocalImages, Tickets};
 use image_backends::file::DEFAULT_RESERVE;
 use image_model::{ImageProxy, Limits, Registry, Stores};
+use image_signatures::{CertificateFolder, Certificates, NoCertificates};
 use platform_http::ProjectLimits;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Starts what this process is to run of it. Gives what compute reads images through, and the stores of an image-api.
 pub(crate) async fn start(
@@ -87,12 +86,18 @@ fn cache(g: &Ground) -> Result<Option<Cache>> {
         return Ok(None);
     }
     let dir = g.dir(&config.cache_dir, "image-cache");
-    let settings = CacheSettings { dir, most_bytes: config.cache_max_bytes, reserve_bytes: DEFAULT_RESERVE };
+    let settings = CacheSettings {
+        dir,
+        most_bytes: config.cache_max_bytes,
+        reserve_bytes: DEFAULT_RESERVE,
+        prefetch_after: Duration::from_secs(config.cache_prefetch_after_secs),
+    };
     let cache = Cache::open(settings, g.clock.now());
     cache.map(Some).with_context(|| format!("image.cache_dir {}", config.cache_dir))
 }
 
-fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
+/// The site's certificates: image-apis and compute hosts verify signatures with them.
+pub(super) fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
     if dir.is_empty() {
         return Ok(Arc::new(NoCertificates));
     }

@@ -54,5 +54,4 @@ pub use janitor::{tend, tend_alone};
 pub use policy::default_policy;
 pub use remote::{BusImages, Tickets, serve as serve_on_bus, transfer_routes};
 pub use routes::{service, table};
-pub use signature::{CertificateError, CertificateFolder, Certificates, NoCertificates};
 pub use source::LocalImages;

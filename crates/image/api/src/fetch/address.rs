@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_addresses() {
+    fn s11_only_public_addresses() {
         for text in [
             "0.0.0.0",
             "10.1.2.3",
