@@ -51,6 +51,40 @@ async fn s50_unknown_locked_disabled_and_wrong_are_limited_alike() {
 }
 
 #[tokio::test]
+async fn s50_unknown_locked_disabled_and_wrong_take_the_time_of_one_hash() {
+    let lockout = SecurityCompliance { lockout_failure_attempts: Some(1), ..SecurityCompliance::default() };
+    with_config(
+        |c| {
+            c.login = LoginLimits { failures_per_user: 0, failures_per_address: 0 };
+            (c.security, c.scheme) = (lockout.clone(), Scheme::Scrypt { log_n: 13, r: 8, p: 1 });
+        },
+        |w| async move {
+            let admin = w.admin().await;
+            let off = w.user(&admin, "off", None).await;
+            w.expect(200, "PATCH", &format!("/v3/users/{off}"), &admin, json!({"user": {"enabled": false}})).await;
+            w.user(&admin, "locked", None).await;
+            log_in(&w, "192.0.2.1", &[], "locked", "bad").await;
+            let ann = w.user(&admin, "ann", None).await;
+            let exempt = json!({"user": {"options": {"ignore_lockout_failure_attempts": true}}});
+            w.expect(200, "PATCH", &format!("/v3/users/{ann}"), &admin, exempt).await;
+            let mut fastest = Vec::new();
+            for (user, pw) in [("ann", "bad"), ("nobody", "bad"), ("locked", "locked"), ("off", "off")] {
+                let mut times = Vec::new();
+                for _ in 0..6 {
+                    let started = Instant::now();
+                    assert_eq!(log_in(&w, "192.0.2.1", &[], user, pw).await.status, 401);
+                    times.push(started.elapsed());
+                }
+                fastest.push((user, times.into_iter().min().unwrap()));
+            }
+            let least = fastest.iter().map(|f| f.1).min().unwrap();
+            assert!(fastest.iter().all(|f| f.1 < least * 2), "{fastest:?}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn an_address_is_limited_and_only_a_trusted_proxy_speaks_for_others() {
     with_config(
         |c| {
