@@ -9,6 +9,7 @@ mod cloud;
 mod convert;
 mod create;
 mod hosts;
+mod identity;
 mod load;
 mod site;
 mod start;
@@ -21,7 +22,7 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, hosts, api, upload, boot, site, agents, bus, convert; none: all of them
+    /// start, create, hosts, api, identity, upload, boot, site, agents, bus, convert; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
@@ -43,6 +44,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("create", create::run),
     ("hosts", hosts::run),
     ("api", api::run),
+    ("identity", identity::run),
     ("upload", upload::run),
     ("boot", boot::run),
     ("site", site::run),

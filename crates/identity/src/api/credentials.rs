@@ -33,6 +33,11 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
 }
 
 impl Identity {
+    /// What is not to be read is none that the caller is allowed.
+    pub(super) fn refuse_stronger(&self, caller: &Resolved, c: &CredentialRow) -> Result<(), Error> {
+        caller.refuse_stronger_secret(&c.kind, &self.unseal(&c.encrypted_blob).unwrap_or_default())
+    }
+
     /// The secret in the clear.
     pub(super) fn open_blob(&self, c: &CredentialRow) -> Result<String, Error> {
         self.unseal(&c.encrypted_blob)
@@ -45,7 +50,7 @@ fn is_ec2(kind: &str) -> bool {
 }
 
 /// An EC2 credential's id: the digest of its access key.
-pub(super) fn id_of_access_key(access: &str) -> String {
+pub(crate) fn id_of_access_key(access: &str) -> String {
     Sha256::digest(access).iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -69,7 +74,9 @@ async fn permitted(me: &Identity, call: &Call, rule: &str) -> Result<CredentialR
     let found = credentials::get(me.db(), id).await?;
     me.allow(call, rule, &target(found.as_ref().map(|c| c.user_id.as_str())))?;
     let found = found.ok_or_else(|| Error::not_found("credential", id))?;
-    me.caller(call).await?.refuse_other_project(found.project_id.as_deref())?;
+    let caller = me.caller(call).await?;
+    caller.refuse_other_project(found.project_id.as_deref())?;
+    me.refuse_stronger(&caller, &found)?;
     Ok(found)
 }
 
@@ -84,7 +91,8 @@ async fn list(me: Identity, call: Call) -> Answer {
     let mut items = Vec::new();
     for c in credentials::list(me.db(), call.query.last("user_id"), call.query.last("type")).await? {
         let may = me.0.policy.allows("identity:get_credential", &call.cx, &target(Some(&c.user_id)));
-        if may && caller.refuse_other_project(c.project_id.as_deref()).is_ok() {
+        let may = may && caller.refuse_other_project(c.project_id.as_deref()).is_ok();
+        if may && me.refuse_stronger(&caller, &c).is_ok() {
             items.push(render(&me, &call, &c)?);
         }
     }
@@ -108,6 +116,7 @@ async fn create(me: Identity, call: Call) -> Answer {
         bind(&mut parsed, &caller);
         blob = parsed.to_string();
     }
+    caller.refuse_stronger_secret(&kind, &blob)?;
     users::get(me.db(), &user_id).await?.ok_or_else(|| Error::not_found("user", &user_id))?;
     let row = CredentialRow { id, user_id, project_id, kind, encrypted_blob: me.seal(&blob), extra: body.extra(KNOWN) };
     let mut tx = me.db().begin().await?;
@@ -117,8 +126,11 @@ async fn create(me: Identity, call: Call) -> Answer {
     Ok(member(201, "credential", render(&me, &call, &row)?))
 }
 
-/// Writes into an EC2 key what the token that made it was limited to.
+/// Writes into an EC2 key what the token that made it was limited to, and nothing that its maker says about that.
 pub(super) fn bind(blob: &mut Value, caller: &Resolved) {
+    if let Some(all) = blob.as_object_mut() {
+        all.retain(|key, _| !BINDING.contains(&key.as_str()));
+    }
     if let Some(trust) = &caller.trust {
         blob["trust_id"] = json!(trust.id);
     }
@@ -164,7 +176,9 @@ async fn update(me: Identity, call: Call) -> Answer {
         row.encrypted_blob = me.seal(&blob);
     }
     body.set_text("project_id", &mut row.project_id);
-    me.caller(&call).await?.refuse_other_project(row.project_id.as_deref())?;
+    let caller = me.caller(&call).await?;
+    caller.refuse_other_project(row.project_id.as_deref())?;
+    me.refuse_stronger(&caller, &row)?;
     row.extra = body.extra_over(&row.extra, KNOWN);
     let mut tx = me.db().begin().await?;
     credentials::update(&mut tx, &row).await?;

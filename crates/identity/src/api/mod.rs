@@ -7,6 +7,7 @@ mod credentials;
 mod delegation;
 mod domain_config;
 mod domains;
+mod ec2tokens;
 mod endpoint_filter;
 mod endpoints;
 mod grants;
@@ -29,6 +30,8 @@ mod trusts;
 mod users;
 mod versions;
 
+pub(crate) use credentials::id_of_access_key;
+
 use crate::Identity;
 use crate::schema;
 use base::policy::Target;
@@ -39,6 +42,7 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
     let all = [
         versions::routes(),
         tokens::routes(),
+        ec2tokens::routes(),
         scopes::routes(),
         domains::routes(),
         domain_config::routes(),
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn every_change_is_audited() {
         // they tell of themselves, or change nothing that is kept
-        let own = ["/v3/auth/tokens", "/v3/users/{user_id}/password"];
+        let own = ["/v3/auth/tokens", "/v3/ec2tokens", "/v3/s3tokens", "/v3/users/{user_id}/password"];
         for route in routes() {
             let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&route.method);
             let is_audited = change(&route.method, route.path).is_some();
@@ -171,7 +175,7 @@ mod tests {
         let bare = ["/v3/OS-OAUTH1/consumers", "/v3/OS-OAUTH1/consumers/{consumer_id}"];
         for route in routes() {
             let writes = route.method == Method::POST || route.method == Method::PATCH;
-            let own_check = route.path == "/v3/auth/tokens"
+            let own_check = ["/v3/auth/tokens", "/v3/ec2tokens", "/v3/s3tokens"].contains(&route.path)
                 || route.path.contains("/config")
                 || route.path.ends_with("/OS-EC2")
                 || bare.contains(&route.path);

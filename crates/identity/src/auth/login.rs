@@ -87,6 +87,10 @@ impl Identity {
                 self.refuse_expired_password(&user, attempt)?;
                 (user, Methods::PASSWORD)
             }
+            Proof::Totp { user, passcode } => {
+                let found = self.find_user(user).await?;
+                (self.check_passcode(user, found, passcode, attempt).await?, Methods::TOTP)
+            }
             Proof::Token(text) => (self.by_token(text, shown).await?, Methods::TOKEN),
             Proof::ApplicationCredential(proof) => {
                 (self.by_application_credential(proof, shown, attempt).await?, Methods::APPLICATION_CREDENTIAL)
@@ -100,11 +104,11 @@ impl Identity {
         Ok(())
     }
 
-    /// A token for a token: never longer than the old one, and never more than a trust or a credential gave.
+    /// A token for a token: never longer than the old one, and never more than a trust, a credential or a key gave.
     async fn by_token(&self, text: &Secret, shown: &mut Shown) -> Result<UserRow, Error> {
         // a token that is void is answered with 404 here, as Keystone does
         let old = self.resolve_token(text.expose(), Duration::ZERO).await?;
-        if old.trust.is_some() {
+        if old.trust.is_some() || old.is_of_ec2_key() {
             return Err(Error::forbidden("You are not authorized to perform the requested action."));
         }
         shown.methods = shown.methods.and(old.token.methods);
@@ -223,7 +227,7 @@ impl Identity {
 
 /// The user's own rules for which proofs together are enough. A rule counts only the methods that exist here.
 fn require_all_factors(user: &UserRow, methods: Methods) -> Result<(), Error> {
-    const KNOWN: [&str; 3] = ["password", "token", "application_credential"];
+    const KNOWN: [&str; 4] = ["password", "token", "application_credential", "totp"];
     let options: Value = serde_json::from_str(&user.options).unwrap_or_default();
     let Some(rules) = options["multi_factor_auth_rules"].as_array() else { return Ok(()) };
     if options["multi_factor_auth_enabled"] == Value::Bool(false) {

@@ -71,7 +71,7 @@ impl Identity {
         Ok(())
     }
 
-    fn is_locked(&self, user: &UserRow) -> bool {
+    pub(super) fn is_locked(&self, user: &UserRow) -> bool {
         let security = &self.0.config.security;
         let Some(limit) = security.lockout_failure_attempts else { return false };
         if user.failed_attempts < i64::from(limit) || option(user, "ignore_lockout_failure_attempts") {

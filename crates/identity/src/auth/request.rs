@@ -17,6 +17,7 @@ pub(super) enum Proof {
     Password { user: Who, password: Secret },
     Token(Secret),
     ApplicationCredential(AppCredProof),
+    Totp { user: Who, passcode: Secret },
 }
 
 /// The credential by id, or by name and its user.
@@ -109,6 +110,17 @@ impl Proof {
                 };
                 let secret = text(data, "secret").ok_or_else(|| Error::missing("secret", "application credential"))?;
                 Ok(Self::ApplicationCredential(AppCredProof { id, name, user, secret: Secret::new(secret) }))
+            }
+            "totp" => {
+                let user = &data["user"];
+                if !user.is_object() {
+                    return Err(Error::missing("user", "totp"));
+                }
+                let passcode = text(user, "passcode").ok_or_else(|| Error::missing("passcode", "user"))?;
+                Ok(Self::Totp {
+                    user: Who::parse(user, "identity/totp/user", "user")?,
+                    passcode: Secret::new(passcode),
+                })
             }
             _ => Err(Error::unauthorized_because("Attempted to authenticate with an unsupported method.")),
         }

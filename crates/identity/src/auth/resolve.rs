@@ -8,7 +8,7 @@ use crate::store::projects::{self, ProjectRow};
 use crate::store::trusts::{self, TrustRow};
 use crate::store::users::{self, UserRow};
 use crate::store::{access_rules, revocations, roles};
-use crate::token::{Token, TokenScope};
+use crate::token::{Methods, Token, TokenScope};
 use crate::{Error, Identity};
 use base::{DomainId, ProjectId, Scope, Timestamp, TokenFacts, UserId};
 use bytes::Bytes;
@@ -35,6 +35,13 @@ pub(crate) struct Resolved {
     pub(crate) catalog: Arc<Catalog>,
     /// Ready-made answers to "validate this token", with and without the catalog.
     pub(super) bodies: [OnceLock<Bytes>; 2],
+}
+
+impl Resolved {
+    /// Whether a signed AWS request was exchanged for it.
+    pub(crate) fn is_of_ec2_key(&self) -> bool {
+        self.token.methods.has(Methods::EC2_CREDENTIAL)
+    }
 }
 
 /// Why a token is void. The caller learns no more than that it is.
