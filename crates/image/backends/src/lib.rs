@@ -8,6 +8,7 @@
 //! | [`http`] | web servers, read only |
 //! | [`memory`] | nothing: for tests |
 
+mod client;
 mod download;
 mod failure;
 pub mod file;
@@ -17,10 +18,10 @@ mod parts;
 pub mod s3;
 pub mod swift;
 
+pub use client::{ClientSettings, Clients, client};
 pub use file::FileBackend;
 pub use http::HttpBackend;
 pub use memory::MemoryBackend;
-pub use parts::Clients;
 pub use s3::{S3Backend, S3Settings};
 pub use swift::{SwiftBackend, SwiftSettings};
 

@@ -1,6 +1,6 @@
 //! Real servers, started for a test and ended with it.
 
-use image_backends::Clients;
+use image_backends::{ClientSettings, Clients};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,9 +25,7 @@ impl Drop for Server {
 
 /// Clients that give up soon.
 pub(crate) fn clients() -> Clients {
-    let client = || platform_http::client().redirect(reqwest::redirect::Policy::none());
-    let asking = client().read_timeout(Duration::from_secs(10)).build().unwrap();
-    Clients { asking, sending: client().build().unwrap() }
+    Clients::open(&ClientSettings { timeout: Duration::from_secs(10), ca_file: None }).unwrap()
 }
 
 /// A port that nobody has.
@@ -76,4 +74,30 @@ pub(crate) fn is_root() -> bool {
         eprintln!("skipped: mounting takes root");
     }
     root
+}
+
+const NGINX: &str = "daemon off; pid DIR/pid; error_log stderr; worker_processes 1;
+events { worker_connections 64; }
+http {
+  access_log off; client_max_body_size 0;
+  client_body_temp_path DIR/tmp; proxy_temp_path DIR/tmp; fastcgi_temp_path DIR/tmp; uwsgi_temp_path DIR/tmp;
+  scgi_temp_path DIR/tmp;
+  SITES
+}";
+
+/// nginx on a folder of its own, with these servers of which one listens on `port`; `DIR` in them is the folder. `None`, and a
+/// line that says so: it is not there.
+pub(crate) fn nginx(folder: &Path, sites: &str, port: u16) -> Option<Server> {
+    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|p| Path::new(p).exists());
+    let Some(program) = program else {
+        eprintln!("skipped: nginx is not installed");
+        return None;
+    };
+    // its workers are another user's
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder, open).unwrap();
+    std::fs::create_dir(folder.join("tmp")).unwrap();
+    let conf = NGINX.replace("SITES", sites).replace("DIR", &folder.display().to_string());
+    std::fs::write(folder.join("conf"), conf).unwrap();
+    Some(Server::start(Command::new(program).arg("-p").arg(folder).arg("-c").arg(folder.join("conf")), port))
 }

@@ -52,7 +52,7 @@ def factory(conf, **local):
     return wrap
 ";
 
-struct Swift {
+pub(crate) struct Swift {
     dir: tempfile::TempDir,
     logins: Arc<AtomicU32>,
     auth: String,
@@ -89,7 +89,7 @@ fn server(bin: &Path, dir: &Path, name: &str, port: u16, rest: &str) -> Server {
 }
 
 impl Swift {
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let bin = tools()?;
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path();
@@ -114,7 +114,12 @@ impl Swift {
         Some(Self { dir, logins, auth, servers })
     }
 
-    fn settings(&self) -> SwiftSettings {
+    /// The proxy's.
+    pub(crate) fn port(&self) -> u16 {
+        self.servers[3].port
+    }
+
+    pub(crate) fn settings(&self) -> SwiftSettings {
         SwiftSettings {
             auth_url: self.auth.parse().unwrap(),
             username: "glance".into(),
