@@ -17,6 +17,8 @@ pub mod memory;
 mod parts;
 pub mod s3;
 pub mod swift;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use client::{ClientSettings, Clients, client};
 pub use file::FileBackend;

@@ -82,7 +82,7 @@ async fn s3_by_the_operators_authority() {
 /// The login at identity goes through TLS, too.
 #[tokio::test]
 async fn swift_by_the_operators_authority() {
-    let Some(swift) = swift::Swift::start().await else { return };
+    let Some(swift) = swift::Site::start().await else { return };
     let identity = swift.settings().auth_url.port().unwrap();
     let Some(front) = Front::of(&[swift.port(), identity], "localhost") else { return };
     let settings = SwiftSettings {
