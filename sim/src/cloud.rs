@@ -203,6 +203,7 @@ fn api(db: &Db, net: &Net, clock: &SimClock) -> Result<Arc<Service<ComputeApi>>>
     static POLICY: LazyLock<Option<base::policy::Enforcer>> = LazyLock::new(|| compute_api::default_policy().ok());
     let enforcer = POLICY.clone().context("nova's policy")?;
     let api = ComputeApi::new(Parts {
+        unified_limits: None,
         store: Store::new(db.clone(), Arc::new(clock.clone())),
         images: Arc::new(OneImage),
         enforcer,

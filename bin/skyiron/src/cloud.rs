@@ -194,8 +194,8 @@ async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Resul
     if g.roles.has(Role::Placement) {
         placement(g, auth.clone(), &mut a)?;
     }
-    let (images, stores) = image::start(g, asked, address, &mut a).await?;
-    compute::start(g, auth, images, &mut a).await?;
+    let (images, stores) = image::start(g, asked.clone(), address, &mut a).await?;
+    compute::start(g, asked, images, &mut a).await?;
     doctor::start(g, stores, &mut a)?;
     Ok(a)
 }

@@ -1,17 +1,21 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
+mod compute;
 mod imports;
 mod stores;
 
 use anyhow::{Context, Result, bail};
 use base::Secret;
+use identity::LoginLimits;
 use identity::keystone::KeystoneSettings;
+use platform_http::Network;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use compute::{QuotaDriver, Strategy};
 pub(crate) use imports::ImageImport;
 pub(crate) use stores::{ImageStore, StoreType};
 
@@ -103,6 +107,10 @@ pub(crate) struct Identity {
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
     pub unique_last_password_count: u32,
+    pub login_failures_per_user: u32,
+    pub login_failures_per_address: u32,
+    pub trusted_proxies: Vec<String>,
+    pub audit_file: String,
     pub policy_file: String,
     pub url: String,
     pub username: String,
@@ -158,6 +166,12 @@ pub(crate) struct Compute {
     pub fence_timeout_secs: u64,
     pub recover_most_hosts: u32,
     pub metadata_proxy_shared_secret: Secret,
+    pub quota_driver: QuotaDriver,
+    pub unified_limits_resource_strategy: Strategy,
+    pub unified_limits_resource_list: Vec<String>,
+    pub verify_image_signatures: bool,
+    pub enable_certificate_validation: bool,
+    pub default_trusted_certificate_ids: Vec<String>,
     pub policy_file: String,
 }
 
@@ -225,6 +239,10 @@ impl Default for Identity {
             lockout_failure_attempts: 0,
             lockout_duration_secs: 1800,
             unique_last_password_count: 0,
+            login_failures_per_user: LoginLimits::default().failures_per_user,
+            login_failures_per_address: LoginLimits::default().failures_per_address,
+            trusted_proxies: Vec::new(),
+            audit_file: String::new(),
             policy_file: String::new(),
             url: String::new(),
             username: String::new(),
@@ -281,6 +299,12 @@ impl Default for Compute {
             fence_timeout_secs: 60,
             recover_most_hosts: 1,
             metadata_proxy_shared_secret: Secret::default(),
+            quota_driver: QuotaDriver::default(),
+            unified_limits_resource_strategy: Strategy::default(),
+            unified_limits_resource_list: vec![compute_model::unified::SERVERS.to_owned()],
+            verify_image_signatures: false,
+            enable_certificate_validation: false,
+            default_trusted_certificate_ids: Vec::new(),
             policy_file: String::new(),
         }
     }
@@ -297,6 +321,11 @@ impl Default for Log {
 }
 
 impl Identity {
+    pub(crate) fn proxies(&self) -> Result<Vec<Network>> {
+        let one = |text: &String| text.parse::<Network>().context("identity.trusted_proxies");
+        self.trusted_proxies.iter().map(one).collect()
+    }
+
     /// The Keystone that is asked instead of our own, if there is one.
     pub(crate) fn keystone(&self) -> Option<KeystoneSettings> {
         (!self.url.is_empty()).then(|| KeystoneSettings {
@@ -421,6 +450,19 @@ const KEYS: &[(&str, &str)] = &[
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
     ("identity.unique_last_password_count", "How many of the last passwords may not be used again. 0: any may."),
+    (
+        "identity.login_failures_per_user",
+        "Failed logins a minute as one user, known or not; beyond them 429, right password or not. 0: any number.",
+    ),
+    ("identity.login_failures_per_address", "The same from one address (IPv6: one /64). 0: any number."),
+    (
+        "identity.trusted_proxies",
+        "Networks of balancers whose X-Forwarded-For says who the client is, as 10.0.0.5 or 10.1.0.0/16.",
+    ),
+    (
+        "identity.audit_file",
+        "File that logins and changes are appended to, an event of CADF's shape a line. Empty: only the log has them.",
+    ),
     ("identity.policy_file", "policy.yaml with rules that differ from Keystone's defaults. Empty: none."),
     (
         "identity.url",
@@ -457,7 +499,7 @@ const KEYS: &[(&str, &str)] = &[
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     (
         "image.certificates_dir",
-        "Folder of the certificates that images are signed with, each called UUID.pem. Empty: signed images are refused.",
+        "Folder of the certificates that images are signed with, for image-apis and compute hosts, each called UUID.pem. Empty: signed images are refused.",
     ),
     (
         "image.use_keystone_limits",
@@ -548,6 +590,30 @@ const KEYS: &[(&str, &str)] = &[
         "compute.metadata_proxy_shared_secret",
         "What the network's metadata proxies sign with, for the role compute-metadata. Empty: it refuses every request.",
     ),
+    (
+        "compute.quota_driver",
+        "DbQuotaDriver: limits are those set by os-quota-sets. UnifiedLimitsDriver: identity's limits of the service compute.",
+    ),
+    (
+        "compute.unified_limits_resource_strategy",
+        "require: nothing of what is listed below may be had where it has no registered limit. ignore: only of that anything may.",
+    ),
+    (
+        "compute.unified_limits_resource_list",
+        "servers, class:VCPU, class:MEMORY_MB, class:DISK_GB, server_key_pairs, …",
+    ),
+    (
+        "compute.verify_image_signatures",
+        "Hosts boot only images whose signature they have verified, by the certificates in `image.certificates_dir`.",
+    ),
+    (
+        "compute.enable_certificate_validation",
+        "And whose certificate is trusted: by the server's own list, or else the one below. For servers with a list always.",
+    ),
+    (
+        "compute.default_trusted_certificate_ids",
+        "UUIDs of all certificates of the chains that are trusted, up to the roots.",
+    ),
     ("compute.policy_file", "policy.yaml with rules that differ from Nova's defaults. Empty: none."),
     ("doctor.interval_secs", "From one of the doctor's checks to the next, about. 0: it does not look by itself."),
     ("doctor.repair", "Mend what it finds, where that is safe. Otherwise it only tells, by log and metric."),
@@ -626,27 +692,9 @@ fn check(c: &Config) -> Result<()> {
         bail!("database.max_connections: at least 1");
     }
     c.bus.settings("").check().context("[bus]")?;
+    c.identity.proxies()?;
     c.image_import.check()?;
-    if c.compute.lease_secs < 2 {
-        bail!("compute.lease_secs: {} is less than 2", c.compute.lease_secs);
-    }
-    let (after, down) = (c.compute.recover_after_secs, c.compute.service_down_secs);
-    if after > 0 && after < down {
-        bail!("compute.recover_after_secs: {after} is less than compute.service_down_secs, {down}");
-    }
-    if c.compute.recover_most_hosts == 0 {
-        bail!("compute.recover_most_hosts: at least 1; compute.recover_after_secs = 0 switches recovery off");
-    }
-    for (key, ratio) in [
-        ("cpu", c.compute.cpu_allocation_ratio),
-        ("ram", c.compute.ram_allocation_ratio),
-        ("disk", c.compute.disk_allocation_ratio),
-    ] {
-        if !(ratio.is_finite() && ratio > 0.0) {
-            bail!("compute.{key}_allocation_ratio: {ratio} is not a positive number");
-        }
-    }
-    Ok(())
+    c.compute.check(&c.image)
 }
 
 fn nearest(wrong: &str) -> String {
@@ -707,5 +755,14 @@ mod tests {
         assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
         assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
         assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
+        let (signed, validated) = ("verify_image_signatures = true", "enable_certificate_validation = true");
+        assert!(error("[compute]\nquota_driver = \"NoSuchDriver\"").contains("UnifiedLimitsDriver"));
+        assert!(error("[compute]\nunified_limits_resource_list = [\"instances\"]").contains("class:DISK_GB"));
+        assert!(error(&format!("[compute]\n{signed}")).contains("image.certificates_dir"));
+        assert!(error(&format!("[compute]\n{validated}")).contains("nothing is verified"));
+        assert!(error("[compute]\ndefault_trusted_certificate_ids = [\"a\"]").contains("is off"));
+        let all = format!("[image]\ncertificates_dir = \"/c\"\n[compute]\n{signed}\n{validated}");
+        assert!(parse(&all).is_ok());
+        assert!(error(&format!("{all}\ndefault_trusted_certificate_ids = [\"a\"]")).contains("\"a\" is not a UUID"));
     }
 }

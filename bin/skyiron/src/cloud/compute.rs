@@ -1,11 +1,13 @@
 //! Compute's assembly: API, metadata, conductor with its engine, and the agent with its drivers.
 
+use super::identity::Identities;
+use super::image::certificates;
 use super::{Assembly, Ground, Role, with_policy};
-use crate::config::{Accelerator, Compute};
+use crate::config::{Accelerator, Compute, QuotaDriver, Strategy};
 use anyhow::{Context, Result};
 use base::HostName;
-use compute_agent::{Agent, AgentConfig};
-use compute_api::{ComputeApi, Parts};
+use compute_agent::{Agent, AgentConfig, Demands};
+use compute_api::{ComputeApi, Parts, UnifiedLimits, Unregistered};
 use compute_conductor::{Conductor, ConductorSettings, Recovery};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_driver_qemu::{Accel, Qemu, QemuConfig, RunAs};
@@ -16,7 +18,7 @@ use compute_store::Store;
 use image_model::ImageProxy;
 use placement::Placement;
 use platform_engine::{Engine, EngineSettings};
-use platform_http::Authenticate;
+use platform_http::ProjectLimits;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +29,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const OPERATIONS: usize = 64;
 
 /// Starts what this process is to run of it.
-pub(crate) async fn start(
-    g: &Ground,
-    auth: Arc<dyn Authenticate>,
-    images: Arc<dyn ImageProxy>,
-    a: &mut Assembly,
-) -> Result<()> {
+pub(crate) async fn start(g: &Ground, asked: Identities, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
     let host = host_name(&g.config.compute)?;
     if g.roles.has(Role::ComputeApi) {
-        api(g, auth, images.clone(), a).await?;
+        api(g, asked, images.clone(), a).await?;
     }
     if g.roles.has(Role::ComputeMetadata) {
         metadata(g, a)?;
@@ -53,7 +50,7 @@ fn store(g: &Ground) -> Result<Store> {
     Ok(Store::new(g.db()?.clone(), g.clock.clone()))
 }
 
-async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
+async fn api(g: &Ground, asked: Identities, images: Arc<dyn ImageProxy>, a: &mut Assembly) -> Result<()> {
     let config = &g.config.compute;
     let mut tx = g.db()?.begin().await?;
     compute_store::flavors::ensure_defaults(&mut tx, g.clock.now()).await?;
@@ -63,15 +60,26 @@ async fn api(g: &Ground, auth: Arc<dyn Authenticate>, images: Arc<dyn ImageProxy
         images,
         enforcer: with_policy(compute_api::default_policy().context("nova's policy")?, &config.policy_file)?,
         bus: g.bus.clone(),
+        unified_limits: unified_limits(config, asked.limits),
         config: compute_api::Config {
             default_availability_zone: config.default_availability_zone.clone(),
             service_down_secs: config.service_down_secs,
+            default_trusted_certificates: config.default_trusted_certificate_ids.clone(),
             ..compute_api::Config::default()
         },
     });
-    let service = compute_api::service(api, auth, g.urls.identity_v3());
+    let service = compute_api::service(api, asked.auth, g.urls.identity_v3());
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/compute");
     Ok(())
+}
+
+fn unified_limits(config: &Compute, source: Arc<dyn ProjectLimits>) -> Option<UnifiedLimits> {
+    let listed = config.unified_limits_resource_list.clone();
+    let unregistered = match config.unified_limits_resource_strategy {
+        Strategy::Require => Unregistered::Require(listed),
+        Strategy::Ignore => Unregistered::Ignore(listed),
+    };
+    (config.quota_driver == QuotaDriver::Unified).then_some(UnifiedLimits { source, unregistered })
 }
 
 /// At the root of a listener of its own, because the network's proxies know no prefix. Beside other services it is below
@@ -140,6 +148,12 @@ async fn agent(g: &Ground, host: &str, images: Arc<dyn ImageProxy>, a: &mut Asse
     }
     let mut config = AgentConfig::new(hosts, instances, g.data.sub("image-cache"));
     config.resume_guests = g.config.compute.resume_guests_on_boot;
+    config.demands = Demands {
+        verify_signatures: g.config.compute.verify_image_signatures,
+        validate_certificates: g.config.compute.enable_certificate_validation,
+        default_trusted: g.config.compute.default_trusted_certificate_ids.clone(),
+        certificates: certificates(&g.config.image.certificates_dir)?,
+    };
     let agent = Agent::new(config, g.bus.clone(), images, g.clock.clone());
     const REGISTERED: &str = "compute-conductor to register this process' hosts";
     a.readiness.wait_for(REGISTERED);

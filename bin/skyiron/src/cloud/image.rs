@@ -4,12 +4,10 @@ use super::identity::Identities;
 use super::stores::open_stores;
 use super::{Assembly, Ground, Role, imports, with_policy};
 use anyhow::{Context, Result, bail};
-use image_api::{
-    BusImages, BusRegistry, Cache, CacheSettings, CertificateFolder, Certificates, Glance, ImageApi, Imports,
-    LocalImages, NoCertificates, Tickets,
-};
+use image_api::{BusImages, BusRegistry, Cache, CacheSettings, Glance, ImageApi, Imports, LocalImages, Tickets};
 use image_backends::file::DEFAULT_RESERVE;
 use image_model::{ImageProxy, Limits, Registry, Stores};
+use image_signatures::{CertificateFolder, Certificates, NoCertificates};
 use platform_http::ProjectLimits;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -98,7 +96,8 @@ fn cache(g: &Ground) -> Result<Option<Cache>> {
     cache.map(Some).with_context(|| format!("image.cache_dir {}", config.cache_dir))
 }
 
-fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
+/// The site's certificates: image-apis and compute hosts verify signatures with them.
+pub(super) fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
     if dir.is_empty() {
         return Ok(Arc::new(NoCertificates));
     }

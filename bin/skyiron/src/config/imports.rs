@@ -1,8 +1,8 @@
 //! `[image_import]`: what may be imported, from where, and within which bounds.
 
 use anyhow::{Context, Result, bail};
-use image_api::Network;
 use image_model::{DiskFormat, MethodName};
+use platform_http::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

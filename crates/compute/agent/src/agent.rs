@@ -14,6 +14,7 @@ use image_model::ImageSource;
 use platform_bus::{Bus, Subscription};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,8 @@ pub struct Agent {
     pub(crate) slots: Slots,
     pub(crate) woken: Arc<Woken>,
     pub(crate) seen: SeenLock,
+    /// How often the conductors' database has gone back, as far as everything here was compared with it.
+    pub(crate) losses: AtomicU64,
     pub(crate) stopping: CancellationToken,
     registered: watch::Sender<bool>,
     /// Nobody runs the agent any more: its workers end where they stand.
@@ -60,7 +63,7 @@ impl Agent {
             .into_iter()
             .map(|(name, driver)| Host { name, disks: driver.abilities().disks, driver })
             .collect();
-        let cache = ImageCache::new(&config.image_cache_dir, images, config.downloads, config.keep_free_bytes);
+        let cache = ImageCache::new(&config, images, clock.clone());
         Arc::new(Self {
             numbers: hosts.iter().enumerate().map(|(n, h)| (h.name.clone(), n)).collect(),
             builder: Builder::new(cache, &config),
@@ -72,6 +75,7 @@ impl Agent {
             slots: Slots::default(),
             woken: Arc::new(Woken::default()),
             seen: SeenLock::default(),
+            losses: AtomicU64::new(0),
             stopping: CancellationToken::new(),
             registered: watch::Sender::new(false),
             abandoned: CancellationToken::new(),

@@ -152,7 +152,7 @@ impl Builder {
             PowerState::Shutdown | PowerState::Crashed => driver.destroy(spec.id).await?,
             PowerState::NoState => {}
         }
-        let plan = Plan::of(spec)?;
+        let plan = Plan::of(spec)?.proving(self.cache.demand(&spec.trusted_certificates));
         let images = tokio::select! {
             images = self.images(&plan, progress) => images?,
             () = removal.cancelled() => return Err(BuildError::Superseded),

@@ -4,17 +4,23 @@
 //! counts as not there. Data is fetched into `….part`, checked while it streams, made durable and only then renamed.
 //! Guests hold hard links to the data, so that what is dropped from the cache stays with the guests that use it.
 
+mod demand;
 mod digest;
 mod error;
 mod fetch;
+mod proof;
 mod write;
 
+pub(crate) use demand::Demand;
+pub use demand::Demands;
 pub use error::CacheError;
 
+use crate::config::AgentConfig;
 use crate::files;
-use base::{ImageId, RequestContext};
+use base::{Clock, ImageId, RequestContext};
 pub(crate) use digest::Expected;
 use image_model::ImageSource;
+use image_signatures::Signed;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io;
@@ -31,6 +37,15 @@ pub struct Wanted {
     pub id: ImageId,
     /// Algorithm and digest, if the server was asked for with them; otherwise the image service is asked.
     pub hash: Option<(String, String)>,
+    /// What it must prove.
+    pub demand: Option<Demand>,
+}
+
+/// What must be true of an image's data.
+struct Asked {
+    expected: Option<Expected>,
+    /// It was signed so.
+    signed: Option<Signed>,
 }
 
 /// An image in the cache, checked.
@@ -49,13 +64,18 @@ pub struct About {
     pub size_bytes: u64,
     /// Size of the disk inside.
     pub virtual_size_bytes: Option<u64>,
+    /// The signature, by its mark, that the data was found to be what it signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<String>,
 }
 
-/// An image on its way.
+/// An image on its way, or being proven.
 struct Flight {
     received: AtomicU64,
     /// Zero as long as it is not known.
     total: AtomicU64,
+    /// The signature that it proves.
+    proves: Option<String>,
     done: watch::Receiver<Option<Result<CachedImage, CacheError>>>,
 }
 
@@ -68,6 +88,8 @@ struct Inner {
     source: Arc<dyn ImageSource>,
     downloads: Semaphore,
     keep_free_bytes: u64,
+    demands: Demands,
+    clock: Arc<dyn Clock>,
     flights: Mutex<HashMap<String, Arc<Flight>>>,
 }
 
@@ -75,9 +97,21 @@ struct Inner {
 const TELL: Duration = Duration::from_secs(1);
 
 impl ImageCache {
-    pub fn new(dir: &Path, source: Arc<dyn ImageSource>, downloads: usize, keep_free_bytes: u64) -> Self {
-        let downloads = Semaphore::new(downloads.max(1));
-        Self(Arc::new(Inner { dir: dir.to_owned(), source, downloads, keep_free_bytes, flights: Mutex::default() }))
+    pub fn new(config: &AgentConfig, source: Arc<dyn ImageSource>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
+            dir: config.image_cache_dir.clone(),
+            source,
+            downloads: Semaphore::new(config.downloads.max(1)),
+            keep_free_bytes: config.keep_free_bytes,
+            demands: config.demands.clone(),
+            clock,
+            flights: Mutex::default(),
+        }))
+    }
+
+    /// What the images of a server that names these certificates must prove.
+    pub(crate) fn demand(&self, trusted: &[String]) -> Option<Demand> {
+        self.0.demands.of(trusted)
     }
 
     /// Makes the directory, and removes what a process that was killed has left half fetched.
@@ -104,43 +138,43 @@ impl ImageCache {
             None => self.0.ask_for_hash(wanted.id).await?,
         };
         let name = file_name(wanted.id, expected.as_ref());
-        if let Some(hit) = self.0.find(wanted.id, &name).await? {
+        let signed = match &wanted.demand {
+            Some(demand) => Some(self.0.signature(wanted.id, demand).await?),
+            None => None,
+        };
+        let asked = Arc::new(Asked { expected, signed });
+        if let Some(hit) = self.0.find(wanted.id, &name).await?.filter(|hit| asked.is_met_by(hit)) {
             count("hit");
             return Ok(hit);
         }
-        let flight = self.board(wanted.id, expected, name);
-        let mut done = flight.done.clone();
         loop {
-            tell(flight.percent());
-            match tokio::time::timeout(TELL, done.wait_for(Option::is_some)).await {
-                Err(_still_flying) => {}
-                Ok(Ok(result)) => {
-                    if let Some(result) = result.clone() {
-                        return result;
-                    }
-                }
-                Ok(Err(_)) => {
-                    return Err(CacheError::Unavailable { id: wanted.id, why: "fetching it was cut off".into() });
-                }
+            let flight = self.board(wanted.id, &asked, &name);
+            let own = flight.proves == asked.mark();
+            match flight.landed(wanted.id, &tell).await {
+                Ok(image) if asked.is_met_by(&image) => return Ok(image),
+                // whoever asked for that flight asked for another proof, or for none
+                Ok(_) | Err(CacheError::Unproven { .. }) if !own => {}
+                result => return result,
             }
         }
     }
 
     /// The flight that brings this file: the one under way, or a new one.
-    fn board(&self, id: ImageId, expected: Option<Expected>, name: String) -> Arc<Flight> {
+    fn board(&self, id: ImageId, asked: &Arc<Asked>, name: &str) -> Arc<Flight> {
         let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(&name) {
+        if let Some(flight) = flights.get(name) {
             count("joined");
             return flight.clone();
         }
         let (landed, done) = watch::channel(None);
-        let flight = Arc::new(Flight { received: AtomicU64::new(0), total: AtomicU64::new(0), done });
-        flights.insert(name.clone(), flight.clone());
-        let (cache, fly) = (self.0.clone(), flight.clone());
+        let flight = Flight { received: AtomicU64::new(0), total: AtomicU64::new(0), proves: asked.mark(), done };
+        let flight = Arc::new(flight);
+        flights.insert(name.to_owned(), flight.clone());
+        let (cache, fly, asked, name) = (self.0.clone(), flight.clone(), asked.clone(), name.to_owned());
         tokio::spawn(async move {
             let result = match cache.find(id, &name).await {
-                Ok(Some(hit)) => Ok(hit),
-                Ok(None) => cache.fetch(id, expected, &name, &fly).await,
+                Ok(Some(hit)) => cache.prove(hit, &asked).await,
+                Ok(None) => cache.fetch(id, &asked, &name, &fly).await,
                 Err(e) => Err(e),
             };
             count(if result.is_ok() { "fetched" } else { "failed" });
@@ -206,6 +240,22 @@ impl Inner {
 }
 
 impl Flight {
+    async fn landed(&self, id: ImageId, tell: impl Fn(Option<u64>)) -> Result<CachedImage, CacheError> {
+        let mut done = self.done.clone();
+        loop {
+            tell(self.percent());
+            match tokio::time::timeout(TELL, done.wait_for(Option::is_some)).await {
+                Err(_still_flying) => {}
+                Ok(Ok(result)) => {
+                    if let Some(result) = result.clone() {
+                        return result;
+                    }
+                }
+                Ok(Err(_)) => return Err(CacheError::Unavailable { id, why: "fetching it was cut off".into() }),
+            }
+        }
+    }
+
     fn percent(&self) -> Option<u64> {
         let total = self.total.load(Ordering::Relaxed);
         (self.received.load(Ordering::Relaxed) * 100).checked_div(total).map(|p| p.min(100))

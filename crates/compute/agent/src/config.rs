@@ -1,5 +1,6 @@
 //! What an operator may set.
 
+use crate::cache::Demands;
 use base::HostName;
 use compute_model::driver::Driver;
 use compute_model::metadata::DHCP_DOMAIN;
@@ -31,6 +32,8 @@ pub struct AgentConfig {
     /// A guest that is to run and is off when the agent starts is started again, as after a power cut. Nova's
     /// `resume_guests_state_on_host_boot`.
     pub resume_guests: bool,
+    /// What images must prove before a guest gets them.
+    pub demands: Demands,
     /// What follows the host name in a guest's metadata; may be empty.
     pub dhcp_domain: String,
 }
@@ -53,6 +56,7 @@ impl AgentConfig {
             keep_free_bytes: 256 << 20,
             unused_image_age: Some(Duration::from_secs(24 * 3600)),
             resume_guests: false,
+            demands: Demands::default(),
             dhcp_domain: DHCP_DOMAIN.to_owned(),
         }
     }

@@ -23,6 +23,7 @@ mod migrations;
 mod paths;
 mod policy;
 mod proxies;
+mod quota;
 mod quota_sets;
 mod server_groups;
 mod servers;
@@ -33,6 +34,7 @@ mod volume_snapshots;
 
 pub use faults::NovaFaults;
 pub use policy::default_policy;
+pub use quota::{UnifiedLimits, Unregistered};
 
 use base::policy::Enforcer;
 use base::{Microversion, Timestamp};
@@ -69,6 +71,8 @@ pub struct Config {
     pub default_schedule_zone: Option<String>,
     /// An agent that has not asked for work for so long is down, in seconds: Nova's `service_down_time`.
     pub service_down_secs: u64,
+    /// What servers whose images' signatures are validated trust if they name no certificates; empty: they trust none.
+    pub default_trusted_certificates: Vec<String>,
 }
 
 impl Default for Config {
@@ -78,6 +82,7 @@ impl Default for Config {
             default_availability_zone: "nova".into(),
             default_schedule_zone: None,
             service_down_secs: 60,
+            default_trusted_certificates: Vec::new(),
         }
     }
 }
@@ -91,6 +96,8 @@ pub struct Parts {
     pub images: Arc<dyn ImageProxy>,
     pub enforcer: Enforcer,
     pub bus: Arc<dyn Bus>,
+    /// `None`: limits are those set by `os-quota-sets`.
+    pub unified_limits: Option<UnifiedLimits>,
     pub config: Config,
 }
 

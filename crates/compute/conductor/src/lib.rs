@@ -22,6 +22,7 @@ use compute_selection::{Choice, HostView, NoHost, Scheduler, Select, SelectError
 use compute_store::Store;
 use compute_store::forget::deleted_forget;
 use compute_store::instances::Instance;
+use compute_store::unknown_guests::unknown_guests_forget;
 use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
@@ -207,7 +208,14 @@ impl Conductor {
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
-        let mut fetched = self.store.assignments_of(&q.hosts, q.all).await?;
+        if q.all && self.store.has_unknown_guests(&q.hosts).await? {
+            let mut tx = self.store.db().begin_relaxed().await?;
+            unknown_guests_forget(&mut tx, &q.hosts).await?;
+            tx.commit().await?;
+        }
+        // before the rows: of what is known to be lost they have nothing
+        let losses = self.store.db().losses();
+        let mut fetched = Fetched { losses, ..self.store.assignments_of(&q.hosts, q.all).await? };
         let deadline = self.now().plus(self.settings.action_timeout);
         fetched.assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
         Ok(fetched)

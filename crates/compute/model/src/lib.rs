@@ -12,4 +12,5 @@ pub mod metadata;
 pub mod quota;
 pub mod spec;
 pub mod states;
+pub mod unified;
 pub mod work;

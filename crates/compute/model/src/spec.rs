@@ -90,5 +90,8 @@ pub struct InstanceSpec {
     pub launch_index: u32,
     /// `r-xxxxxxxx`, shared by all servers of one request.
     pub reservation_id: String,
+    /// Certificates that its images' signatures must go back to, by their UUIDs. None: what the host's operator wants.
+    #[serde(default)]
+    pub trusted_certificates: Vec<String>,
     pub created_at: Timestamp,
 }

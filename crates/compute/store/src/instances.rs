@@ -113,6 +113,12 @@ impl Instance {
         }
     }
 
+    /// The certificates that its images' signatures must go back to.
+    fn trusted_certificates(&self) -> Vec<String> {
+        let stored = self.trusted_certificates.as_deref();
+        stored.and_then(|text| json("trusted_certificates", text)).unwrap_or_default()
+    }
+
     /// All that a host needs to build it. `None` only if the row was damaged.
     pub fn spec(&self) -> Option<InstanceSpec> {
         Some(InstanceSpec {
@@ -132,6 +138,7 @@ impl Instance {
             availability_zone: self.availability_zone.clone(),
             launch_index: u32::try_from(self.launch_index).unwrap_or(0),
             reservation_id: self.reservation_id.clone(),
+            trusted_certificates: self.trusted_certificates(),
             created_at: Timestamp(self.created_at),
         })
     }

@@ -31,6 +31,10 @@ pub const DEFAULTS: &[(&str, i64)] = &[
 pub struct Limits(BTreeMap<&'static str, i64>);
 
 impl Limits {
+    /// Of every resource of [`DEFAULTS`] what `limit` says.
+    pub fn of(limit: impl Fn(&str) -> i64) -> Self {
+        Self(DEFAULTS.iter().map(|(resource, _)| (*resource, limit(resource))).collect())
+    }
     /// The limit of a resource; one that is not in [`DEFAULTS`] is unlimited.
     pub fn get(&self, resource: &str) -> i64 {
         self.0.get(resource).copied().unwrap_or(-1)

@@ -2,9 +2,11 @@
 //! servers. What it may use is in [`crate::quota_limits`].
 
 use crate::Store;
+use crate::instances::json;
 use crate::quota_limits::Limits;
 use compute_model::quota::{Amounts, OverQuota, within};
-use platform_db::{DbError, Tx, args};
+use compute_model::spec::{FlavorSpec, ImageSpec};
+use platform_db::{DbError, FromRow, Tx, args};
 
 /// Why a claim was not made. The transaction must be dropped then: that is what undoes it.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +78,40 @@ pub async fn usage_release(tx: &mut Tx, project: &str, instances: i64, cores: i6
     Ok(())
 }
 
+/// Servers of a project that were made of the same flavor and image.
+#[derive(Clone, Debug, FromRow)]
+pub struct Alike {
+    flavor: String,
+    image: Option<String>,
+    pub count: i64,
+}
+
+impl Alike {
+    /// `None`: the row was damaged.
+    pub fn flavor(&self) -> Option<FlavorSpec> {
+        json("flavor", &self.flavor)
+    }
+    /// `None`: they boot from volumes.
+    pub fn image(&self) -> Option<ImageSpec> {
+        self.image.as_deref().and_then(|text| json("image", text))
+    }
+}
+
+const ALIKE: &str = "SELECT flavor, image, COUNT(*) AS count FROM instances
+     WHERE project_id = $1 AND deleted_at IS NULL GROUP BY flavor, image";
+
+/// What the project's servers are made of: for limits on what [`usage_claim`] does not count. After a claim, those of
+/// the other claims are in it.
+pub async fn servers_alike(tx: &mut Tx, project: &str) -> Result<Vec<Alike>, DbError> {
+    tx.fetch_all(ALIKE, args![project]).await
+}
+
 impl Store {
+    /// What the project's servers are made of.
+    pub async fn servers_alike(&self, project: &str) -> Result<Vec<Alike>, DbError> {
+        self.db().fetch_all(ALIKE, args![project]).await
+    }
+
     /// What a project's servers use, as it is counted for claims.
     pub async fn quota_usage(&self, project: &str) -> Result<Amounts, DbError> {
         let rows: Vec<(String, i64)> = self

@@ -2,6 +2,7 @@
 //! metal, which there is none of.
 
 mod allocations;
+mod guests;
 mod history;
 mod hosts;
 mod image_bytes;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(operations::OperationsKnown),
         Box::new(images_work::ImagesHaveWork),
         Box::new(hosts::OneHost),
+        Box::new(guests::KnownGuests),
         Box::new(references::References),
         Box::new(history::History),
         Box::new(image_data::ImageData),

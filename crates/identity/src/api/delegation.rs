@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::auth::Resolved;
+use crate::store::access_rules::AccessRuleRow;
 
 impl Resolved {
     /// A trust's token makes nothing that would outlive the trust.
@@ -39,6 +40,22 @@ impl Resolved {
             }
             asked => Ok(asked.or(Some(end))),
         }
+    }
+
+    /// The access rules of a credential made with this token: within those that this token has, which it gets where none
+    /// were asked for.
+    pub(super) fn bounded_rules(&self, asked: Vec<AccessRuleRow>) -> Result<Vec<AccessRuleRow>, Error> {
+        let own = &self.access_rules;
+        if own.is_empty() {
+            return Ok(asked);
+        }
+        if asked.is_empty() {
+            return Ok(own.clone());
+        }
+        if asked.iter().all(|rule| own.iter().any(|wider| rule.is_within(wider))) {
+            return Ok(asked);
+        }
+        Err(Error::forbidden_action("An application credential cannot do more than the one it is made with."))
     }
 
     /// A delegated token touches only credentials of its own project.

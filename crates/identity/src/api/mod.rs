@@ -1,6 +1,7 @@
 //! The REST API: one table of routes, made of each resource's own.
 
 mod application_credentials;
+mod audited;
 mod consumers;
 mod credentials;
 mod delegation;
@@ -62,7 +63,7 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
         revoke_events::routes(),
         consumers::routes(),
     ];
-    all.into_iter().flatten().map(checked).collect()
+    all.into_iter().flatten().map(checked).map(audited::audited).collect()
 }
 
 /// Puts the check of the route's schema before its handler.
@@ -99,6 +100,7 @@ fn guarded(route: Route<Identity>) -> Route<Identity> {
 #[cfg(test)]
 mod tests {
     use super::routes;
+    use crate::audit::change;
     use crate::policy::Policy;
     use platform_http::{Access, Method};
     use std::collections::HashSet;
@@ -125,6 +127,34 @@ mod tests {
             for rule in route.policies {
                 assert!(policy.knows(rule), "{what}: {rule}");
             }
+        }
+    }
+
+    #[test]
+    fn every_change_is_audited() {
+        // they tell of themselves, or change nothing that is kept
+        let own = ["/v3/auth/tokens", "/v3/users/{user_id}/password"];
+        for route in routes() {
+            let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&route.method);
+            let is_audited = change(&route.method, route.path).is_some();
+            let what = format!("{} {}", route.method, route.path);
+            assert_eq!(is_audited, writes && !own.contains(&route.path), "{what}");
+        }
+        for (method, path, want) in [
+            (Method::POST, "/v3/users", "created user None"),
+            (Method::PATCH, "/v3/users/{user_id}", "updated user Some(\"user_id\")"),
+            (Method::PUT, "/v3/groups/{group_id}/users/{user_id}", "updated group Some(\"group_id\")"),
+            (Method::DELETE, "/v3/projects/{project_id}/tags/{value}", "updated project Some(\"project_id\")"),
+            (
+                Method::PUT,
+                "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}",
+                "created role_assignment Some(\"role_id\")",
+            ),
+            (Method::DELETE, "/v3/OS-TRUST/trusts/{trust_id}", "deleted OS-TRUST:trust Some(\"trust_id\")"),
+            (Method::POST, "/v3/registered_limits", "created registered_limit None"),
+        ] {
+            let c = change(&method, path).unwrap();
+            assert_eq!(format!("{} {} {:?}", c.operation, c.resource, c.id), want, "{method} {path}");
         }
     }
 

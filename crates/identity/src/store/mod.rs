@@ -15,5 +15,6 @@ pub(crate) mod projects;
 pub(crate) mod revision;
 pub(crate) mod revocations;
 pub(crate) mod roles;
+pub(crate) mod sealed;
 pub(crate) mod trusts;
 pub(crate) mod users;

@@ -1,6 +1,7 @@
 //! Identity as its clients see it: the real service, the real database, on both engines.
 
 mod assignments;
+mod audit;
 mod catalog;
 mod coverage;
 mod delegation;
@@ -12,6 +13,8 @@ mod people;
 mod projects;
 mod remote;
 mod revocation;
+mod rotation;
 mod secrets;
+mod throttle;
 mod versions;
 mod world;

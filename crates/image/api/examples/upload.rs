@@ -4,10 +4,11 @@
 use async_trait::async_trait;
 use base::{RequestContext, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
-use image_api::{Glance, ImageApi, Imports, LocalImages, NoCertificates, default_policy, service};
+use image_api::{Glance, ImageApi, Imports, LocalImages, default_policy, service};
 use image_backends::FileBackend;
 use image_model::{ImageSource, Limits, Registry, Stores, new_image};
 use image_registry::Store;
+use image_signatures::NoCertificates;
 use md5::{Digest, Md5};
 use platform_db::Db;
 use platform_http::{AuthError, Authenticate, Listening, serve};

@@ -4,10 +4,10 @@ use crate::cache::Cache;
 use crate::fault;
 use crate::import::Imports;
 use crate::policy;
-use crate::signature::Certificates;
 use base::policy::Enforcer;
 use base::{Clock, ImageId, RequestContext};
 use image_model::{Image, Limits, Registry, Stores, Viewer};
+use image_signatures::Certificates;
 use platform_http::{Fault, ProjectLimits};
 use std::sync::Arc;
 

@@ -47,12 +47,11 @@ mod versions;
 
 pub use bus::BusRegistry;
 pub use cache::{Cache, CacheSettings, keep as keep_cache};
-pub use fetch::{BadNetwork, FetchSettings, Network, Pace, Resolve, SystemResolver, UrlFilter};
+pub use fetch::{FetchSettings, Pace, Resolve, SystemResolver, UrlFilter};
 pub use glance::{Glance, ImageApi};
 pub use import::{ImportSettings, Imports, Staging, work};
 pub use janitor::{tend, tend_alone};
 pub use policy::default_policy;
 pub use remote::{BusImages, Tickets, serve as serve_on_bus, transfer_routes};
 pub use routes::{service, table};
-pub use signature::{CertificateError, CertificateFolder, Certificates, NoCertificates};
 pub use source::LocalImages;

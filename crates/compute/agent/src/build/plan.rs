@@ -1,7 +1,7 @@
 //! What a spec means for a host with disks. No I/O.
 
 use crate::build::BuildError;
-use crate::cache::Wanted;
+use crate::cache::{Demand, Wanted};
 use base::Gib;
 use compute_model::devices;
 use compute_model::driver::DiskFormat;
@@ -28,13 +28,21 @@ pub(crate) struct RootDisk {
 }
 
 impl Plan {
+    /// Its images must prove that.
+    pub(crate) fn proving(mut self, demand: Option<Demand>) -> Self {
+        for wanted in [Some(&mut self.root), self.kernel.as_mut(), self.ramdisk.as_mut()].into_iter().flatten() {
+            wanted.demand = demand.clone();
+        }
+        self
+    }
+
     pub(crate) fn of(spec: &InstanceSpec) -> Result<Self, BuildError> {
         let image = spec.image.as_ref().ok_or(BuildError::NoImage)?;
         let hash = image.os_hash_algo.clone().zip(image.os_hash_value.clone());
-        let other = |id: Option<base::ImageId>| id.map(|id| Wanted { id, hash: None });
+        let other = |id: Option<base::ImageId>| id.map(|id| Wanted { id, hash: None, demand: None });
         let wish = image.properties.get("os_command_line").filter(|line| !line.trim().is_empty());
         Ok(Self {
-            root: Wanted { id: image.id, hash },
+            root: Wanted { id: image.id, hash, demand: None },
             root_disk: RootDisk {
                 format: root_format(image)?,
                 bytes: Some(spec.flavor.root_disk).filter(|g| *g > Gib(0)).map(Gib::bytes),
@@ -112,6 +120,7 @@ mod tests {
                 availability_zone: None,
                 launch_index: 0,
                 reservation_id: "r-1".into(),
+                trusted_certificates: Vec::new(),
                 created_at: Timestamp(0),
             }
         }

@@ -2,6 +2,7 @@
 
 use base::ImageId;
 use image_model::SourceError;
+use image_signatures::Refusal;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,9 @@ pub enum CacheError {
     UnknownHash { id: ImageId, algorithm: String },
     #[error("image {id} is unacceptable: {why}")]
     Unacceptable { id: ImageId, why: String },
+    /// In Nova's words.
+    #[error("image {id} is not used: {}", words(.refusal))]
+    Unproven { id: ImageId, refusal: Refusal },
     #[error(
         "there is no room for image {id} in {dir}: it takes {needed} bytes, {free} are free, {keep_free} must stay free"
     )]
@@ -39,7 +43,8 @@ impl CacheError {
 
     /// Another host may have room, or reach the image service; what is wrong with the image is wrong everywhere.
     pub fn worth_retrying_elsewhere(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Full { .. } | Self::Io { .. })
+        let unreadable = matches!(self, Self::Unproven { refusal: Refusal::Unreadable(_), .. });
+        unreadable || matches!(self, Self::Unavailable { .. } | Self::Full { .. } | Self::Io { .. })
     }
 
     pub(crate) fn from_source(id: ImageId) -> impl FnOnce(SourceError) -> Self {
@@ -48,5 +53,13 @@ impl CacheError {
             SourceError::NotActive { id, why } => Self::NotActive { id, why },
             SourceError::Unavailable(why) => Self::Unavailable { id, why },
         }
+    }
+}
+
+/// A refusal of a certificate is a sentence already; the others say what is wrong with the signature.
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Untrusted { .. } => refusal.to_string(),
+        why => format!("Signature verification for the image failed: {}.", why.to_string().trim_end_matches('.')),
     }
 }

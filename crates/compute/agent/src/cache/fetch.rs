@@ -2,7 +2,7 @@
 
 use crate::cache::digest::Expected;
 use crate::cache::write::{Piece, Written, write};
-use crate::cache::{About, CacheError, CachedImage, Flight, Inner, about_path};
+use crate::cache::{About, Asked, CacheError, CachedImage, Flight, Inner, about_path};
 use crate::files;
 use base::{ImageId, RequestContext};
 use futures_util::StreamExt;
@@ -22,7 +22,7 @@ impl Inner {
     pub(super) async fn fetch(
         &self,
         id: ImageId,
-        expected: Option<Expected>,
+        asked: &Asked,
         name: &str,
         flight: &Flight,
     ) -> Result<CachedImage, CacheError> {
@@ -30,7 +30,7 @@ impl Inner {
         let began = Instant::now();
         let mut pauses = PAUSES.iter();
         loop {
-            match self.attempt(id, expected.as_ref(), name, flight).await {
+            match self.attempt(id, asked, name, flight).await {
                 Err(CacheError::Unavailable { why, .. }) => {
                     let Some(pause) = pauses.next() else { return Err(CacheError::Unavailable { id, why }) };
                     tracing::warn!(image = %id, why, "image {id} cannot be fetched, trying again");
@@ -51,7 +51,7 @@ impl Inner {
     async fn attempt(
         &self,
         id: ImageId,
-        expected: Option<&Expected>,
+        asked: &Asked,
         name: &str,
         flight: &Flight,
     ) -> Result<CachedImage, CacheError> {
@@ -62,8 +62,8 @@ impl Inner {
         flight.total.store(image.size.unwrap_or(0), Ordering::Relaxed);
         let path = self.dir.join(name);
         let part = path.with_added_extension("part");
-        let written = self.receive(&image, expected, &part, flight).await;
-        let checked = written.and_then(|w| check(&image, expected, w));
+        let written = self.receive(&image, asked, &part, flight).await;
+        let checked = written.and_then(|w| check(&image, asked, w));
         let about = match checked {
             Ok(about) => about,
             Err(e) => {
@@ -81,20 +81,15 @@ impl Inner {
         Ok(CachedImage { id, path, about })
     }
 
-    async fn receive(
-        &self,
-        image: &Image,
-        expected: Option<&Expected>,
-        part: &Path,
-        flight: &Flight,
-    ) -> Result<Written, CacheError> {
+    async fn receive(&self, image: &Image, asked: &Asked, part: &Path, flight: &Flight) -> Result<Written, CacheError> {
         let id = image.id;
         let mut stream =
             self.source.open(&RequestContext::internal(), id, None).await.map_err(CacheError::from_source(id))?;
         let (pieces, taken) = mpsc::channel(AHEAD);
         let (path, declared) = (part.to_owned(), image.disk_format.map(|f| f.to_string()));
-        let hasher = expected.and_then(Expected::hasher);
-        let writing = tokio::task::spawn_blocking(move || write(&path, declared.as_deref(), hasher, taken));
+        let hasher = asked.expected.as_ref().and_then(Expected::hasher);
+        let signed = asked.signed.as_ref().map(|s| s.method().hasher());
+        let writing = tokio::task::spawn_blocking(move || write(&path, declared.as_deref(), hasher, signed, taken));
         let mut broken = None;
         while let Some(chunk) = stream.next().await {
             let chunk = match chunk {
@@ -144,16 +139,19 @@ impl Inner {
 }
 
 /// What came against what was announced.
-fn check(image: &Image, expected: Option<&Expected>, written: Written) -> Result<About, CacheError> {
+fn check(image: &Image, asked: &Asked, written: Written) -> Result<About, CacheError> {
     let id = image.id;
     if let Some(size) = image.size.filter(|s| *s != written.size_bytes) {
         return Err(CacheError::WrongLength { id, expected: size, found: written.size_bytes });
     }
-    if let (Some(e), Some(found)) = (expected, written.digest)
+    if let (Some(e), Some(found)) = (&asked.expected, written.digest)
         && found != e.digest
     {
         let (algorithm, expected) = (e.algorithm.clone(), e.digest.clone());
         return Err(CacheError::Damaged { id, algorithm, expected, found });
+    }
+    if let (Some(signed), Some(hash)) = (&asked.signed, written.signed) {
+        asked.verify(id, signed, &hash)?;
     }
     if let Some(why) = written.verdict.refusal {
         return Err(CacheError::Unacceptable { id, why });
@@ -165,5 +163,6 @@ fn check(image: &Image, expected: Option<&Expected>, written: Written) -> Result
         disk_format: disk_format.to_string(),
         size_bytes: written.size_bytes,
         virtual_size_bytes: written.verdict.virtual_size,
+        proven: asked.mark(),
     })
 }

@@ -19,6 +19,8 @@ pub(crate) enum Piece {
 pub(crate) struct Written {
     pub(crate) size_bytes: u64,
     pub(crate) digest: Option<String>,
+    /// The hash that a signature is over.
+    pub(crate) signed: Option<Vec<u8>>,
     pub(crate) verdict: Verdict,
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn write(
     path: &Path,
     declared: Option<&str>,
     mut hasher: Option<Hasher>,
+    mut signed: Option<image_signatures::Hasher>,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> io::Result<Written> {
     let mut file = files::create(path)?;
@@ -46,6 +49,9 @@ pub(crate) fn write(
         if let Some(hasher) = &mut hasher {
             hasher.feed(&chunk);
         }
+        if let Some(signed) = &mut signed {
+            signed.update(&chunk);
+        }
         inspector.feed(&chunk);
         for block in chunk.chunks(BLOCK) {
             if block.iter().all(|b| *b == 0) {
@@ -59,5 +65,10 @@ pub(crate) fn write(
     file.set_len(size_bytes)?;
     file.set_permissions(Permissions::from_mode(IMAGE_MODE))?;
     file.sync_all()?;
-    Ok(Written { size_bytes, digest: hasher.map(Hasher::finish), verdict: inspector.finish() })
+    Ok(Written {
+        size_bytes,
+        digest: hasher.map(Hasher::finish),
+        signed: signed.map(image_signatures::Hasher::finish),
+        verdict: inspector.finish(),
+    })
 }

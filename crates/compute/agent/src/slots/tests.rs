@@ -30,6 +30,7 @@ fn assignment(id: InstanceId, generation: u64, want: Want) -> Assignment {
         availability_zone: None,
         launch_index: 0,
         reservation_id: "r".into(),
+        trusted_certificates: Vec::new(),
         created_at: Timestamp(0),
     };
     Assignment { host: "h".into(), instance: id, generation, want, spec, deadline: Timestamp(0), evacuated: false }

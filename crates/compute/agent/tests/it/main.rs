@@ -1,6 +1,7 @@
 //! The agent over the real bus, with a conductor, a hypervisor and an image service that tests can steer.
 
 mod cache;
+mod compare;
 mod conductor;
 mod disks;
 mod evacuated;
@@ -9,5 +10,6 @@ mod hypervisor;
 mod images;
 mod qemu;
 mod restart;
+mod signed;
 mod work;
 mod world;

@@ -118,6 +118,7 @@ pub(crate) fn server() -> InstanceSpec {
         availability_zone: Some("nova".into()),
         launch_index: 0,
         reservation_id: "r-00000001".into(),
+        trusted_certificates: Vec::new(),
         created_at: Timestamp(0),
     }
 }

@@ -1,7 +1,7 @@
 //! An image's custom properties, called metadata here.
 
 use super::{in_path, refused};
-use crate::{ComputeApi, faults};
+use crate::ComputeApi;
 use compute_store::quota_limits::LimitsOf;
 use image_model::Image;
 use platform_http::{Call, Fault, Reply};
@@ -65,7 +65,7 @@ fn given(metadata: &Value) -> Properties {
 /// Has the image keep exactly the properties `wanted`, if they are within the project's limit.
 async fn change(api: &ComputeApi, call: &Call, image: &Image, wanted: &Properties) -> Result<Image, Fault> {
     let project = call.cx.project_id().map(|p| p.as_str()).unwrap_or_default();
-    let limits = api.store.limits_fetch(LimitsOf::Project(project)).await.map_err(faults::db)?;
+    let limits = api.limits(LimitsOf::Project(project)).await?;
     if !limits.allows("metadata_items", i64::try_from(wanted.len()).unwrap_or(i64::MAX)) {
         return Err(Fault::forbidden("Image metadata limit exceeded"));
     }

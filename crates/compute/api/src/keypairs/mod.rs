@@ -1,5 +1,5 @@
-//! `/os-keypairs`: public keys of users. Below microversion 2.92 the service also makes key pairs, and shows the private
-//! half once.
+//! `/os-keypairs`: public keys of users. Below microversion 2.92 the service also makes key pairs and certificates, and
+//! shows the private half once.
 
 mod generate;
 mod openssh;

@@ -6,7 +6,7 @@ use crate::{ComputeApi, faults, input};
 use base::Timestamp;
 use base::policy::Target;
 use compute_store::keypairs::{self, Keypair, KeypairAdded, NewKeypair};
-use compute_store::quota_limits::{self, LimitsOf};
+use compute_store::quota_limits::LimitsOf;
 use platform_http::{Call, Fault, Reply};
 use serde_json::{Map, Value, json};
 
@@ -71,11 +71,10 @@ pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
     let kind = wanted["type"].as_str().unwrap_or(SSH);
     let (public_key, private_key) = match wanted["public_key"].as_str() {
         Some(given) => (given.to_owned(), None),
-        None if kind == SSH => {
-            let pair = generate::ssh().await?;
+        None => {
+            let pair = if kind == SSH { generate::ssh().await? } else { generate::x509(&user, api.now()).await? };
             (pair.public_key, Some(pair.private_key))
         }
-        None => return Err(invalid("this cloud does not make X509 certificates; send one as public_key")),
     };
     let fingerprint = fingerprint(kind, &public_key)?;
     let new = NewKeypair {
@@ -96,9 +95,8 @@ pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
 
 async fn add(api: &ComputeApi, call: &Call, new: &NewKeypair<'_>) -> Result<Keypair, Fault> {
     let project = call.cx.project_id().map(|p| p.as_str()).unwrap_or_default();
+    let limit = api.limits(LimitsOf::User { project, user: new.user_id }).await?.get("key_pairs");
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
-    let limits = quota_limits::limits_get(&mut tx, LimitsOf::User { project, user: new.user_id });
-    let limit = limits.await.map_err(faults::db)?.get("key_pairs");
     match keypairs::keypair_add(&mut tx, api.now(), new, limit).await.map_err(faults::db)? {
         KeypairAdded::Yes(keypair) => {
             tx.commit().await.map_err(faults::db)?;

@@ -1,6 +1,6 @@
 //! `GET /limits`: what a project may have and what it has.
 
-use crate::{ComputeApi, faults};
+use crate::ComputeApi;
 use compute_store::quota_limits::LimitsOf;
 use platform_http::{Call, Fault, Reply, Route};
 use serde_json::{Map, json};
@@ -48,8 +48,8 @@ async fn index(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
         }
         None => call.cx.project_id().map(|p| p.as_str()).unwrap_or_default(),
     };
-    let limits = api.store.limits_fetch(LimitsOf::Project(project)).await.map_err(faults::db)?;
-    let used = api.store.usage_of_project(project).await.map_err(faults::db)?;
+    let limits = api.limits(LimitsOf::Project(project)).await?;
+    let used = api.usage(project).await?;
     let shown = |gone: &Option<u16>| gone.is_none_or(|minor| !call.since(2, minor));
     let mut absolute = Map::new();
     for (resource, name, _) in ABSOLUTE.iter().filter(|(_, _, gone)| shown(gone)) {

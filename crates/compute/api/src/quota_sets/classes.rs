@@ -26,7 +26,7 @@ fn answer(call: &Call, id: Option<&str>, limits: &Limits) -> Reply {
 pub(super) async fn show(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     api.allow_own(&call.cx, SHOW)?;
     let class = call.param("id");
-    let limits = api.store.limits_fetch(LimitsOf::Class(class)).await.map_err(faults::db)?;
+    let limits = api.limits(LimitsOf::Class(class)).await?;
     Ok(answer(&call, Some(class), &limits))
 }
 
@@ -45,6 +45,9 @@ pub(super) async fn update(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
         .flatten()
         .filter_map(|(resource, value)| Some((resource.clone(), input::integer(value)?)))
         .collect();
+    if api.unified_limits.is_some() {
+        return Ok(answer(&call, None, &api.limits(LimitsOf::Class(class)).await?));
+    }
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
     quota_limits::class_set(&mut tx, class, &wanted).await.map_err(faults::db)?;
     let limits = quota_limits::limits_get(&mut tx, LimitsOf::Class(class)).await.map_err(faults::db)?;

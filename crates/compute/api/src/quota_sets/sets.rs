@@ -40,8 +40,8 @@ impl<'a> Subject<'a> {
 
     async fn usage(&self, api: &ComputeApi) -> Result<Usage, Fault> {
         let usage = match self.user {
-            Some(user) => api.store.usage_of_user(self.project, user).await,
-            None => api.store.usage_of_project(self.project).await,
+            Some(user) if api.unified_limits.is_none() => api.store.usage_of_user(self.project, user).await,
+            _ => return api.usage(self.project).await,
         };
         usage.map_err(faults::db)
     }
@@ -55,13 +55,13 @@ fn answer(call: &Call, id: Option<&str>, value: impl Fn(&str) -> Value) -> Reply
 
 pub(super) async fn show(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let subject = Subject::of(&api, &call, SHOW)?;
-    let limits = api.store.limits_fetch(subject.limits()).await.map_err(faults::db)?;
+    let limits = api.limits(subject.limits()).await?;
     Ok(answer(&call, Some(subject.project), |resource| json!(limits.get(resource))))
 }
 
 pub(super) async fn detail(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let subject = Subject::of(&api, &call, DETAIL)?;
-    let limits = api.store.limits_fetch(subject.limits()).await.map_err(faults::db)?;
+    let limits = api.limits(subject.limits()).await?;
     let used = subject.usage(&api).await?;
     Ok(answer(&call, Some(subject.project), |resource| {
         let in_use = used.get(resource).copied().unwrap_or(0);
@@ -71,12 +71,17 @@ pub(super) async fn detail(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
 
 pub(super) async fn defaults(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let subject = Subject::of(&api, &call, DEFAULTS)?;
-    let limits = api.store.limits_fetch(LimitsOf::Defaults).await.map_err(faults::db)?;
+    let limits = api.limits(LimitsOf::Defaults).await?;
     Ok(answer(&call, Some(subject.project), |resource| json!(limits.get(resource))))
 }
 
 pub(super) async fn update(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let subject = Subject::of(&api, &call, UPDATE)?;
+    if api.unified_limits.is_some() {
+        // as Nova: identity's limits are shown, and stay
+        let limits = api.limits(subject.limits()).await?;
+        return Ok(answer(&call, None, |resource| json!(limits.get(resource))));
+    }
     let body = call.json()["quota_set"].as_object();
     let force = body.and_then(|b| b.get("force")).and_then(input::json_truth).unwrap_or(false);
     let wanted: BTreeMap<String, i64> = body
@@ -98,6 +103,9 @@ pub(super) async fn update(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
 
 pub(super) async fn delete(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     let subject = Subject::of(&api, &call, DELETE)?;
+    if api.unified_limits.is_some() {
+        return Ok(Reply::empty(202));
+    }
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
     quota_limits::limits_reset(&mut tx, subject.project, subject.user).await.map_err(faults::db)?;
     tx.commit().await.map_err(faults::db)?;

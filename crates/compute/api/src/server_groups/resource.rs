@@ -3,7 +3,7 @@
 use crate::{ComputeApi, faults, input};
 use base::ProjectId;
 use base::policy::Target;
-use compute_store::quota_limits::{LimitsOf, limits_get};
+use compute_store::quota_limits::LimitsOf;
 use compute_store::server_groups::{NewServerGroup, ServerGroup, group_add, group_delete};
 use platform_http::{Call, Fault, Reply};
 use serde_json::{Value, json};
@@ -84,9 +84,9 @@ pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
         policy,
         rules: &rules,
     };
-    let mut tx = api.store.db().begin().await.map_err(faults::db)?;
     let limits = LimitsOf::User { project: project_id.as_str(), user: user_id.as_str() };
-    let limit = limits_get(&mut tx, limits).await.map_err(faults::db)?.get("server_groups");
+    let limit = api.limits(limits).await?.get("server_groups");
+    let mut tx = api.store.db().begin().await.map_err(faults::db)?;
     let added = group_add(&mut tx, api.now(), &new, limit).await.map_err(faults::db)?;
     let group = added.ok_or_else(|| Fault::forbidden("Quota exceeded, too many server groups."))?;
     tx.commit().await.map_err(faults::db)?;

@@ -121,7 +121,7 @@ async fn change(
 
 /// 403 if there are more pairs than the project may have on one server.
 pub(super) async fn within_quota(api: &ComputeApi, project: &str, items: usize) -> Result<(), Fault> {
-    let limits = api.store.limits_fetch(LimitsOf::Project(project)).await.map_err(db)?;
+    let limits = api.limits(LimitsOf::Project(project)).await?;
     if limits.allows("metadata_items", i64::try_from(items).unwrap_or(i64::MAX)) {
         return Ok(());
     }

@@ -228,3 +228,24 @@ async fn personality_is_held_to_its_limits() {
     assert_eq!(large, "Personality file content exceeds maximum 10240");
     w.as_(MEMBER).at(57).create(json!({"personality": []})).await.fault(400);
 }
+
+#[tokio::test]
+async fn certificates_that_images_must_go_back_to() {
+    let given = json!(["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"]);
+    let trusted = async |w: &World, body: Value| {
+        let id = w.as_(MEMBER).created(body).await;
+        let spec = w.store.instance_fetch(id.parse().unwrap()).await.unwrap().unwrap().spec().unwrap();
+        (w.as_(MEMBER).show(&id).await["trusted_image_certificates"].clone(), spec.trusted_certificates)
+    };
+    let w = World::new().await;
+    assert_eq!(trusted(&w, json!({})).await, (Value::Null, vec![]));
+    let (shown, spec) = trusted(&w, json!({"trusted_image_certificates": given})).await;
+    assert_eq!((&shown, json!(spec)), (&given, given.clone()));
+    let with = |n| w.as_(MEMBER).at(n);
+    let body = json!({"trusted_image_certificates": given});
+    with(62).create(body).await.fault(400);
+    // where all images are verified, servers without a list get the operator's
+    let w = World::with(|parts| parts.config.default_trusted_certificates = vec!["d".into()]).await;
+    assert_eq!(trusted(&w, json!({})).await, (json!(["d"]), vec!["d".to_owned()]));
+    assert_eq!(trusted(&w, json!({"trusted_image_certificates": given})).await.0, given);
+}

@@ -54,6 +54,36 @@ async fn generated_below_2_92_only() {
 }
 
 #[tokio::test]
+async fn certificates_are_generated_from_2_2_to_2_91() {
+    let w = World::new().await;
+    let me = w.as_(MEMBER);
+    let wanted = json!({"keypair": {"name": "c", "type": "x509"}});
+    me.at(1).post("/os-keypairs", wanted.clone()).await.fault(400);
+    me.at(92).post("/os-keypairs", wanted.clone()).await.fault(400);
+    me.get("/os-keypairs/c").await.fault(404);
+    for (minor, user) in [(2, "alice"), (91, "bob")] {
+        let mut wanted = wanted.clone();
+        if user != "alice" {
+            wanted["keypair"]["user_id"] = json!(user);
+        }
+        let made = w.as_(if user == "alice" { MEMBER } else { ADMIN }).at(minor).post("/os-keypairs", wanted).await;
+        let made = &made.expect(201)["keypair"];
+        assert_eq!((&made["type"], &made["user_id"]), (&json!("x509"), &json!(user)));
+        let (public, private) = (made["public_key"].as_str().unwrap(), made["private_key"].as_str().unwrap());
+        assert!(public.starts_with("-----BEGIN CERTIFICATE-----\n"), "{public}");
+        assert!(private.starts_with("MII"), "{private}");
+        let shown = w.as_(ADMIN).get(&format!("/os-keypairs/c?user_id={user}")).await.expect(200)["keypair"].clone();
+        assert_eq!((&shown["fingerprint"], &shown["public_key"]), (&made["fingerprint"], &made["public_key"]));
+        assert_eq!(shown["fingerprint"].as_str().unwrap().len(), "d1:".len() * 20 - 1);
+        assert_eq!(shown.get("private_key"), None);
+    }
+    // what was made may be imported
+    let c = me.get("/os-keypairs/c").await.expect(200)["keypair"].clone();
+    let again = json!({"keypair": {"name": "again", "type": "x509", "public_key": c["public_key"]}});
+    assert_eq!(me.post("/os-keypairs", again).await.expect(201)["keypair"]["fingerprint"], c["fingerprint"]);
+}
+
+#[tokio::test]
 async fn bad_keys_names_and_types() {
     let w = World::new().await;
     let me = w.as_(MEMBER);

@@ -18,4 +18,5 @@ mod refusals;
 mod resources_golden;
 mod resources_policy;
 mod server_groups;
+mod unified_limits;
 mod world;

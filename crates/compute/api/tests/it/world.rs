@@ -186,20 +186,27 @@ impl Answer {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With a service of other parts.
+    pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&format!("sqlite:{}", dir.path().join("test.db").display())).await.unwrap();
         db.migrate().await.unwrap();
         let store = Store::new(db.clone(), Arc::new(SystemClock));
         let (bus, images, image) = (LocalBus::default(), Arc::new(Images::default()), image());
         images.0.lock().unwrap().insert(image.id, image.clone());
-        let api = ComputeApi::new(Parts {
+        let mut parts = Parts {
             store: store.clone(),
             images: images.clone(),
             enforcer: default_policy().unwrap(),
             bus: Arc::new(bus.clone()),
+            unified_limits: None,
             config: Config::default(),
-        });
-        let service = service(api, Arc::new(Tokens), "http://localhost/identity".into());
+        };
+        change(&mut parts);
+        let service = service(ComputeApi::new(parts), Arc::new(Tokens), "http://localhost/identity".into());
         let world = Self { db, store, bus, image, images, service, _dir: dir };
         world.flavor("1", 1, 512, 1).await;
         world.flavor("big", 16, 32_768, 20).await;

@@ -49,6 +49,7 @@ fn spec() -> InstanceSpec {
         availability_zone: Some("nova".into()),
         launch_index: 3,
         reservation_id: "r-12345678".into(),
+        trusted_certificates: Vec::new(),
         created_at: Timestamp(0),
     }
 }

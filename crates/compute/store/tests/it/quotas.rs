@@ -1,6 +1,6 @@
 use crate::support::{Server, store};
 use compute_model::quota::Amounts;
-use compute_store::quotas::{ClaimError, usage_check_user, usage_claim, usage_release};
+use compute_store::quotas::{ClaimError, servers_alike, usage_check_user, usage_claim, usage_release};
 use platform_db::Db;
 use platform_db::testing::on_each_engine;
 
@@ -85,6 +85,25 @@ async fn a_user_s_own_limit_counts_his_servers() {
         usage_check_user(&mut tx, "p", "v", one, own).await.unwrap();
         let refused = usage_check_user(&mut tx, "p", "u", one, own).await.unwrap_err();
         assert!(matches!(refused, ClaimError::Over(_)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn servers_are_counted_by_what_they_are_made_of() {
+    on_each_engine(|db| async move {
+        let (store, _) = store(&db);
+        for (project, deleted) in [("p", false), ("p", false), ("p", true), ("q", false)] {
+            Server { project, user: "u", deleted, ..Server::default() }.add(&db).await;
+        }
+        let counted = store.servers_alike("p").await.unwrap();
+        let [alike] = counted.as_slice() else { panic!("{counted:?}") };
+        assert_eq!((alike.count, alike.flavor().unwrap().vcpus, alike.image()), (2, 1, None));
+        assert!(store.servers_alike("nobody").await.unwrap().is_empty());
+        let mut tx = db.begin().await.unwrap();
+        tx.execute("UPDATE instances SET flavor = '' WHERE project_id = 'q'", vec![]).await.unwrap();
+        let damaged = servers_alike(&mut tx, "q").await.unwrap();
+        assert_eq!((damaged[0].count, damaged[0].flavor()), (1, None));
     })
     .await;
 }

@@ -69,7 +69,7 @@ async fn create(me: Identity, call: Call) -> Answer {
         user_id: user_id.to_owned(),
         project_id: Some(project.to_owned()),
         kind: KIND.into(),
-        encrypted_blob: me.seal_blob(&blob.to_string()),
+        encrypted_blob: me.seal(&blob.to_string()),
         extra: "{}".into(),
     };
     let mut tx = me.db().begin().await?;

@@ -1,10 +1,9 @@
 //! Hashes of a stream, computed beside it.
 
-use crate::signature::HashMethod;
 use bytes::Bytes;
+use image_signatures::{HashMethod, Hasher};
 use md5::{Digest, Md5};
 use ring::digest;
-use sha2::Sha224;
 use tokio::sync::{mpsc, oneshot};
 
 /// Chunks on their way to a hash. They are shared with the other takers, not copied.
@@ -79,14 +78,7 @@ impl Hashing {
             other: (algo != HashAlgo::Md5).then(|| Worker::of(algo)),
             signed: signed.map(|method| match (method, algo) {
                 (HashMethod::Sha256, HashAlgo::Sha256) | (HashMethod::Sha512, HashAlgo::Sha512) => Signed::Other,
-                (HashMethod::Sha224, _) => Signed::Own(Worker::start(
-                    Sha224::new(),
-                    |hash, chunk| hash.update(chunk),
-                    |hash| hash.finalize().to_vec(),
-                )),
-                (HashMethod::Sha256, _) => Signed::Own(Worker::ring(&digest::SHA256)),
-                (HashMethod::Sha384, _) => Signed::Own(Worker::ring(&digest::SHA384)),
-                (HashMethod::Sha512, _) => Signed::Own(Worker::ring(&digest::SHA512)),
+                (method, _) => Signed::Own(Worker::start(method.hasher(), Hasher::update, Hasher::finish)),
             }),
         }
     }

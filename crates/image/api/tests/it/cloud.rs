@@ -5,12 +5,11 @@ use axum::body::Body;
 use base::{ImageId, Scope, SystemClock, Timestamp, TokenFacts};
 use bytes::Bytes;
 use http::{Method, Request};
-use image_api::{
-    BusRegistry, Cache, CertificateFolder, Glance, ImageApi, ImportSettings, Imports, default_policy, service,
-};
+use image_api::{BusRegistry, Cache, Glance, ImageApi, ImportSettings, Imports, default_policy, service};
 use image_backends::{FileBackend, MemoryBackend};
 use image_model::{Backend, BackendError, ByteStream, Limits, Location, Registry, Stored, Stores, Writer, data_key};
 use image_registry::Store;
+use image_signatures::CertificateFolder;
 use platform_bus::{Bus, LocalBus, Subscription};
 use platform_db::Db;
 use platform_http::{AuthError, Authenticate, ProjectLimits, Service};
@@ -32,7 +31,7 @@ pub(crate) struct Cloud {
 }
 
 /// What signed images are verified with.
-pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/signed");
+pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../signatures/tests/data/signed");
 
 /// A web server that has one file.
 struct Web;

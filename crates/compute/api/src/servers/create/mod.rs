@@ -5,6 +5,7 @@ mod block_devices;
 mod body;
 mod destination;
 mod password;
+mod quota;
 mod rows;
 mod sources;
 mod write;
@@ -26,9 +27,11 @@ pub(super) const POLICIES: &[&str] = &[POLICY, TRUSTED_CERTS, ZERO_DISK, FORCED_
 
 pub(super) async fn create(api: ComputeApi, call: Call) -> Result<Reply, Fault> {
     api.allow_own(&call.cx, POLICY)?;
-    let wanted = body::read(&call, api.config.max_limit)?;
+    let mut wanted = body::read(&call, api.config.max_limit)?;
     if wanted.trusted_certificates.is_some() {
         api.allow_own(&call.cx, TRUSTED_CERTS)?;
+    } else if !api.config.default_trusted_certificates.is_empty() {
+        wanted.trusted_certificates = Some(api.config.default_trusted_certificates.clone());
     }
     let sources = sources::find(&api, &call, &wanted).await?;
     let destination = destination::find(&api, &call, &wanted).await?;

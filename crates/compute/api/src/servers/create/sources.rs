@@ -36,7 +36,7 @@ pub(super) async fn find(api: &ComputeApi, call: &Call, wanted: &Wanted) -> Resu
         metadata::within_quota(api, project, wanted.metadata.len()).await?;
     }
     if !wanted.files.is_empty() {
-        let limits = api.store.limits_fetch(LimitsOf::Project(project)).await.map_err(db)?;
+        let limits = api.limits(LimitsOf::Project(project)).await?;
         files(wanted, &limits)?;
     }
     Ok(Sources {
@@ -108,7 +108,7 @@ async fn group(api: &ComputeApi, call: &Call, wanted: &Wanted, project: &str) ->
     let mine = |g: &ServerGroup| call.cx.is_admin() || g.project_id == project;
     let found = api.store.group_fetch(&uuid.to_lowercase()).await.map_err(db)?.filter(mine);
     let group = found.ok_or_else(|| Fault::bad_request(format!("Instance group {uuid} could not be found.")))?;
-    let limits = api.store.limits_fetch(LimitsOf::Project(project)).await.map_err(db)?;
+    let limits = api.limits(LimitsOf::Project(project)).await?;
     Ok(Some(Group { uuid: group.uuid, most: limits.get("server_group_members") }))
 }
 

@@ -1,6 +1,7 @@
 //! The one transaction that makes servers: quota, rows, actions, history, and the operations that build them.
 
 use super::body::Wanted;
+use super::quota::Quota;
 use super::rows::rows;
 use super::sources::Group;
 use crate::ComputeApi;
@@ -8,12 +9,11 @@ use crate::faults;
 use crate::servers::BUILD_DEADLINE;
 use crate::servers::delete::{action, asked_by};
 use base::{ProjectId, Timestamp, UserId};
-use compute_model::quota::{Amounts, within};
+use compute_model::unified::OverLimit;
 use compute_model::work;
 use compute_store::instance_actions::actions_begin;
 use compute_store::instances::{Instance, instances_insert};
-use compute_store::quota_limits::LimitsOf;
-use compute_store::quotas::{ClaimError, amounts_of, usage_check_user, usage_claim};
+use compute_store::quotas::ClaimError;
 use compute_store::server_groups::group_members_count;
 use platform_db::{DbError, Tx};
 use platform_engine::{NewOperation, enqueue_all, record_all};
@@ -21,9 +21,11 @@ use platform_http::{Call, Fault};
 use serde_json::json;
 
 #[derive(Debug, thiserror::Error)]
-enum CreateError {
+pub(super) enum CreateError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Over(#[from] OverLimit),
     #[error("Quota exceeded, too many servers in group")]
     GroupFull,
     #[error(transparent)]
@@ -34,17 +36,11 @@ impl From<CreateError> for Fault {
     fn from(e: CreateError) -> Self {
         match e {
             CreateError::Claim(ClaimError::Over(over)) => Fault::forbidden(over.to_string()),
+            CreateError::Over(over) => Fault::forbidden(over.to_string()),
             CreateError::Claim(ClaimError::Db(e)) | CreateError::Db(e) => faults::db(e),
             CreateError::GroupFull => Fault::forbidden(CreateError::GroupFull.to_string()),
         }
     }
-}
-
-/// What the caller's project and the caller may have.
-struct Allowed {
-    project: Amounts,
-    /// Only if the user has limits of his own.
-    user: Option<Amounts>,
 }
 
 /// The servers to be, as far as they are alike.
@@ -58,34 +54,16 @@ pub(super) struct New<'a> {
 /// Writes the servers and wakes the conductor. Returns the first of them.
 pub(super) async fn write(api: &ComputeApi, call: &Call, wanted: &Wanted, new: New<'_>) -> Result<Instance, Fault> {
     let template = &new.template;
-    let allowed = allowed(api, template).await.map_err(faults::db)?;
-    let one = Amounts::of_server(template.vcpus, template.ram_mib);
-    let used = api.store.quota_usage(&template.project_id).await.map_err(faults::db)?;
-    let count = count(wanted.count, one, used, allowed.project);
-    // what is refused anyway is refused before anything is written
-    within(used, one * count, allowed.project).map_err(|over| CreateError::from(ClaimError::from(over)))?;
+    let quota = Quota::of(api, template).await?;
+    let count = quota.count(api, &template.project_id, wanted.count).await?;
     let mut servers = rows(template, count);
     let first = servers.remove(0);
     servers.insert(0, first.clone());
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
-    transact(&mut tx, call, &new, servers, one * count, &allowed).await?;
+    transact(&mut tx, call, &new, servers, &quota).await?;
     tx.commit().await.map_err(faults::db)?;
     api.bus.hint(platform_engine::WAKE);
     Ok(first)
-}
-
-async fn allowed(api: &ComputeApi, template: &Instance) -> Result<Allowed, DbError> {
-    let (project, user) = (template.project_id.as_str(), template.user_id.as_str());
-    let limits = api.store.limits_fetch(LimitsOf::Project(project)).await?;
-    let own = api.store.limits_own(project, user).await?;
-    let of = |resource: &str| own.get(resource).copied().unwrap_or(-1);
-    let user = Amounts { instances: of("instances"), cores: of("cores"), ram: of("ram") };
-    Ok(Allowed { project: amounts_of(&limits), user: (!own.is_empty()).then_some(user) })
-}
-
-/// As many servers as the quota has room for, but at least the least that is wanted: then it is refused.
-fn count((min, max): (i64, i64), one: Amounts, used: Amounts, allowed: Amounts) -> i64 {
-    if min == max { max } else { one.fitting(used, allowed).clamp(min, max) }
 }
 
 async fn transact(
@@ -93,8 +71,7 @@ async fn transact(
     call: &Call,
     new: &New<'_>,
     servers: Vec<Instance>,
-    wanted: Amounts,
-    allowed: &Allowed,
+    quota: &Quota,
 ) -> Result<(), CreateError> {
     let New { template: first, group, force } = new;
     let now = Timestamp(first.created_at);
@@ -113,11 +90,8 @@ async fn transact(
     let subjects = servers.iter().zip(operations).map(|(server, operation)| (server.uuid.as_str(), Some(operation)));
     record_all(tx, subjects.collect(), now, "create.accepted", &asked_by(call)).await?;
 
-    // last: from here to the commit all other creates of the project wait
-    usage_claim(tx, &first.project_id, wanted, allowed.project).await?;
-    if let Some(own) = allowed.user {
-        usage_check_user(tx, &first.project_id, &first.user_id, wanted, own).await?;
-    }
+    // last: others wait from here on
+    quota.claim(tx, first, servers.len()).await?;
     if let Some(group) = group {
         let members = group_members_count(tx, &group.uuid, &UserId(first.user_id.clone())).await?;
         if group.most >= 0 && members > group.most {

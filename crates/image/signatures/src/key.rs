@@ -1,6 +1,6 @@
 //! Public keys of certificates, and signatures over hashes that were made elsewhere.
 
-use super::HashMethod;
+use crate::HashMethod;
 use base::Timestamp;
 use dsa::pkcs8::DecodePublicKey;
 use rsa::pkcs1::DecodeRsaPublicKey;
@@ -61,10 +61,9 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// The key in a certificate (PEM or DER) that must be valid now and have a key of that type. The error is the reason.
-    pub(super) fn of(certificate: &[u8], key_type: KeyType, now: Timestamp) -> Result<Self, String> {
-        let certificate = parsed(certificate)?;
-        check_dates(&certificate, now)?;
+    /// The key in a certificate that must be valid now and have a key of that type. The error is the reason.
+    pub(super) fn of(certificate: &Certificate, key_type: KeyType, now: Timestamp) -> Result<Self, String> {
+        check_dates(certificate, now)?;
         let info = certificate.tbs_certificate().subject_public_key_info();
         let found = match key_type {
             KeyType::RsaPss => of_rsa(info).map(Self::Rsa),
@@ -74,6 +73,13 @@ impl Key {
         };
         let wrong = |why| format!("Invalid public key type for signature key type: {} ({why})", key_type.name());
         found.map_err(wrong)
+    }
+
+    /// The key of whatever kind it says it is. `None`: not one of these.
+    pub(super) fn of_info(info: &SubjectPublicKeyInfoOwned) -> Option<Self> {
+        let rsa = || of_rsa(info).map(Self::Rsa);
+        let others = || decoded(info).map(Self::Dsa).or_else(|_| decoded(info).map(Self::P384));
+        rsa().or_else(|_| others()).or_else(|_| decoded(info).map(Self::P521)).ok()
     }
 
     /// Whether the signature is this key's, over data with that hash. Signatures of DSA and ECDSA are DER; the salt of
@@ -115,7 +121,8 @@ fn pss_verifies<D: Digest + FixedOutputReset>(key: &RsaKey, hash: &[u8], signatu
     pss::Signature::try_from(signature).is_ok_and(|s| key.verify_prehash(hash, &s).is_ok())
 }
 
-fn parsed(bytes: &[u8]) -> Result<Certificate, String> {
+/// The first certificate in PEM form, or the one in DER form. The error is the reason.
+pub(super) fn parsed(bytes: &[u8]) -> Result<Certificate, String> {
     let first = if bytes.trim_ascii_start().starts_with(b"-----") {
         Certificate::load_pem_chain(bytes).map(|chain| chain.into_iter().next())
     } else {
@@ -125,7 +132,8 @@ fn parsed(bytes: &[u8]) -> Result<Certificate, String> {
     first.map_err(|e| invalid(e.to_string()))?.ok_or_else(|| invalid("the file has none".to_owned()))
 }
 
-fn check_dates(certificate: &Certificate, now: Timestamp) -> Result<(), String> {
+/// Whether it is valid now. The error is the reason.
+pub(super) fn check_dates(certificate: &Certificate, now: Timestamp) -> Result<(), String> {
     let validity = certificate.tbs_certificate().validity();
     let shown = |time: &x509_cert::time::Time| time.to_date_time().to_string().replace('T', " ").replace('Z', " UTC");
     // seconds, in 64 bits far beyond the year 9999
