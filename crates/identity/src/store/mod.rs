@@ -1,4 +1,4 @@
-//! SQL, one file a table or a question. The tables are those of `0002_identity.sql` and `0011_identity_totp.sql`.
+//! SQL, one file a table or a question. The tables are those of `0002_identity.sql` and `0012_identity_totp.sql`.
 
 pub(crate) mod access_rules;
 pub(crate) mod application_credentials;
