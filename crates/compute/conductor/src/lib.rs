@@ -30,7 +30,7 @@ use platform_engine::{Flow, StepError, forget_hourly};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 #[derive(Clone, Debug)]
 pub struct ConductorSettings {
@@ -93,8 +93,6 @@ pub struct Conductor {
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<BTreeSet<HostName>>,
     pub(crate) fences: fence::Fences,
-    /// Servers that are being placed: see [`PLACED_AT_ONCE`].
-    pub(crate) placing: Arc<Semaphore>,
     /// Why silent hosts are not recovered, as last said.
     pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
     pub(crate) started: Timestamp,
@@ -103,10 +101,6 @@ pub struct Conductor {
 /// How long after its start a conductor believes of no host that it is down: while no conductor ran, nobody wrote down
 /// which hosts ask for work.
 const HEARING: Duration = Duration::from_secs(10);
-
-/// Servers placed at once, from the choice of a host to its claim. More would be no faster: they would wait for each other
-/// half way, having chosen by what is no longer so when they claim.
-const PLACED_AT_ONCE: usize = 8;
 
 /// Hosts that are written down in one transaction.
 const SEEN_AT_ONCE: usize = 250;
@@ -148,7 +142,6 @@ impl Conductor {
             scheduler,
             seen: Mutex::new(BTreeSet::new()),
             fences: fence::Fences::default(),
-            placing: Arc::new(Semaphore::new(PLACED_AT_ONCE)),
             unrecovered: Mutex::default(),
             started,
         })
