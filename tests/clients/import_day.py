@@ -5,62 +5,20 @@ import method, and fetches from loopback allowed.
 """
 import contextlib
 import http.server
-import json
 import os
-import pty
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 
 import glanceclient
 import openstack
+
+from commands import glance, js, osc, wait
 
 DATA = os.urandom(3 << 20)
 
 
 def step(name):
     print(f"imports: {name}", flush=True)
-
-
-def osc(*arguments, check=True):
-    done = subprocess.run(["openstack", *arguments], capture_output=True, text=True)
-    if check and done.returncode:
-        raise AssertionError(f"openstack {' '.join(arguments)}: {done.stderr}")
-    return done
-
-
-def js(*arguments):
-    return json.loads(osc(*arguments, "-f", "json").stdout)
-
-
-def glance(*arguments):
-    """One call of glanceclient's own command, whose login the SDK's configuration has."""
-    auth = conn.config.get_auth_args()
-    environment = {
-        **os.environ,
-        "OS_AUTH_URL": auth["auth_url"], "OS_USERNAME": auth["username"], "OS_PASSWORD": auth["password"],
-        "OS_PROJECT_NAME": auth["project_name"], "OS_USER_DOMAIN_NAME": "Default",
-        "OS_PROJECT_DOMAIN_NAME": "Default", "OS_IMAGE_API_VERSION": "2",
-    }
-    # anything but a terminal on standard input it would take for image data
-    terminal, end = pty.openpty()
-    done = subprocess.run(["glance", *arguments], stdin=end, capture_output=True, text=True, env=environment)
-    os.close(terminal)
-    os.close(end)
-    assert done.returncode == 0, f"glance {' '.join(arguments)}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def wait(what, ask, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
 def task_of(image):
@@ -137,7 +95,7 @@ task_of(two)
 is_whole(two, ["file", "second"])
 
 step("glance-direct, glanceclient's command")
-glance("image-create-via-import", "--name", "three", *BARE, "--file", local.name)
+glance(conn, "image-create-via-import", "--name", "three", *BARE, "--file", local.name)
 three = next(i.id for i in conn.image.images(name="three"))
 task_of(three)
 is_whole(three, ["file"])
@@ -155,7 +113,7 @@ six = queued("six")
 client.images.image_import(six, "web-download", uri=f"{base}/image.raw")
 task_of(six)
 is_whole(six, ["file"])
-glance("image-create-via-import", "--name", "seven", *BARE, "--import-method", "web-download", "--uri", f"{base}/image.raw")
+glance(conn, "image-create-via-import", "--name", "seven", *BARE, "--import-method", "web-download", "--uri", f"{base}/image.raw")
 seven = next(i.id for i in conn.image.images(name="seven"))
 task_of(seven)
 is_whole(seven, ["file"])

@@ -3,6 +3,7 @@
 mod api;
 mod backup;
 mod doctor;
+mod failover;
 mod full_disk;
 mod guests;
 mod images;

@@ -38,6 +38,33 @@ fn the_configuration_explains_itself() -> Result<()> {
 }
 
 #[tokio::test]
+async fn keys_rotate_beside_a_running_cloud() -> Result<()> {
+    let w = World::start(Setup { fake_hosts: 1, ..Setup::default() }).await?;
+    let run = |what: &str| Command::new(binary()).args(["keys", what, "--data"]).arg(w.data()).output();
+    let refused = run("rotate")?;
+    assert!(
+        !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("the staged key is too new")
+    );
+    for folder in ["fernet-keys", "credential-keys"] {
+        let staged = std::fs::File::options().write(true).open(w.data().join("keys").join(folder).join("0"))?;
+        staged.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(120))?;
+    }
+    w.get("/identity/v3/auth/projects").await?;
+    for what in ["rotate", "rotate-credentials"] {
+        let done = run(what)?;
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success() && said.contains("the primary key is 2 now"), "{what}: {said}");
+    }
+    // with the token of before
+    w.get("/identity/v3/auth/projects").await?;
+    let done = run("migrate-credentials")?;
+    assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("0 encrypted anew"));
+    let nowhere = Command::new(binary()).args(["keys", "rotate", "--data", "/nonexistent"]).output()?;
+    assert!(!nowhere.status.success() && String::from_utf8_lossy(&nowhere.stderr).contains("there are no keys"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn guests_keep_running_through_a_clean_stop() -> Result<()> {
     let mut w = World::start(Setup::default()).await?;
     // it need not boot: what matters is its process

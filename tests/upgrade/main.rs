@@ -46,7 +46,9 @@ async fn every_table_is_found_and_the_fixture_has_rows_of_each() {
             assert!(content.rows > 0, "{name} has no row in the fixture");
         }
         db.migrate().await.unwrap();
-        assert_eq!(names(&contents(&db).await.unwrap()), tables_created(&migrations()), "found from the schema");
+        let mut all = tables_created(&migrations());
+        assert!(all.remove("database_timelines"), "which servers a database was on is not its content");
+        assert_eq!(names(&contents(&db).await.unwrap()), all, "found from the schema");
     })
     .await;
 }

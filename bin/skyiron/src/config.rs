@@ -7,7 +7,9 @@ mod stores;
 
 use anyhow::{Context, Result, bail};
 use base::Secret;
+use identity::LoginLimits;
 use identity::keystone::KeystoneSettings;
+use platform_http::Network;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -108,6 +110,10 @@ pub(crate) struct Identity {
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
     pub unique_last_password_count: u32,
+    pub login_failures_per_user: u32,
+    pub login_failures_per_address: u32,
+    pub trusted_proxies: Vec<String>,
+    pub audit_file: String,
     pub policy_file: String,
     pub url: String,
     pub username: String,
@@ -129,6 +135,7 @@ pub(crate) struct Image {
     pub do_secure_hash: bool,
     pub cache_dir: String,
     pub cache_max_bytes: u64,
+    pub cache_prefetch_after_secs: u64,
     pub size_cap_bytes: u64,
     pub certificates_dir: String,
     pub use_keystone_limits: bool,
@@ -235,6 +242,10 @@ impl Default for Identity {
             lockout_failure_attempts: 0,
             lockout_duration_secs: 1800,
             unique_last_password_count: 0,
+            login_failures_per_user: LoginLimits::default().failures_per_user,
+            login_failures_per_address: LoginLimits::default().failures_per_address,
+            trusted_proxies: Vec::new(),
+            audit_file: String::new(),
             policy_file: String::new(),
             url: String::new(),
             username: String::new(),
@@ -256,6 +267,7 @@ impl Default for Image {
             do_secure_hash: true,
             cache_dir: String::new(),
             cache_max_bytes: 10 << 30,
+            cache_prefetch_after_secs: 0,
             size_cap_bytes: 1 << 40,
             certificates_dir: String::new(),
             use_keystone_limits: false,
@@ -312,6 +324,11 @@ impl Default for Log {
 }
 
 impl Identity {
+    pub(crate) fn proxies(&self) -> Result<Vec<Network>> {
+        let one = |text: &String| text.parse::<Network>().context("identity.trusted_proxies");
+        self.trusted_proxies.iter().map(one).collect()
+    }
+
     /// The Keystone that is asked instead of our own, if there is one.
     pub(crate) fn keystone(&self) -> Option<KeystoneSettings> {
         (!self.url.is_empty()).then(|| KeystoneSettings {
@@ -436,6 +453,19 @@ const KEYS: &[(&str, &str)] = &[
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
     ("identity.unique_last_password_count", "How many of the last passwords may not be used again. 0: any may."),
+    (
+        "identity.login_failures_per_user",
+        "Failed logins a minute as one user, known or not; beyond them 429, right password or not. 0: any number.",
+    ),
+    ("identity.login_failures_per_address", "The same from one address (IPv6: one /64). 0: any number."),
+    (
+        "identity.trusted_proxies",
+        "Networks of balancers whose X-Forwarded-For says who the client is, as 10.0.0.5 or 10.1.0.0/16.",
+    ),
+    (
+        "identity.audit_file",
+        "File that logins and changes are appended to, an event of CADF's shape a line. Empty: only the log has them.",
+    ),
     ("identity.policy_file", "policy.yaml with rules that differ from Keystone's defaults. Empty: none."),
     (
         "identity.url",
@@ -465,6 +495,10 @@ const KEYS: &[(&str, &str)] = &[
         "Folder of this process alone for copies of what is fetched from remote stores, or queued. Empty: no cache.",
     ),
     ("image.cache_max_bytes", "Most that the copies may take; what was used least recently makes room."),
+    (
+        "image.cache_prefetch_after_secs",
+        "What admins queue for the cache is fetched so long after; until then it can be taken back.",
+    ),
     ("image.size_cap_bytes", "Largest image that may be uploaded."),
     (
         "image.certificates_dir",
@@ -505,6 +539,11 @@ const KEYS: &[(&str, &str)] = &[
         "Private and other special networks that may be fetched from all the same, as 10.1.0.0/16.",
     ),
     ("image_import.min_bytes_per_minute", "A transfer that brings less is given up."),
+    ("image_import.unpack", "What comes as gzip or ZIP is stored unpacked, unless its container format is compressed."),
+    (
+        "image_import.unpack_max_ratio",
+        "Beyond its first 64 MiB an archive may give so many bytes for each of its own, else it is refused. 0: any number.",
+    ),
     ("image_import.convert_to", "Disks are stored as raw, qcow2 or vmdk whatever they come as. Empty: as they come."),
     ("image_import.remote_properties", "Beginnings of the names of properties that glance-download takes along."),
     ("image_import.inject_ignore_roles", "Callers with one of these roles get nothing of `inject`."),
@@ -663,6 +702,7 @@ fn check(c: &Config) -> Result<()> {
         bail!("database.max_connections: at least 1");
     }
     c.bus.settings("").check().context("[bus]")?;
+    c.identity.proxies()?;
     c.image_import.check()?;
     c.scheduler.check()?;
     c.compute.check(&c.image)

@@ -53,6 +53,9 @@ enum Command {
     /// The database: its schema, and a copy of it elsewhere.
     #[command(subcommand)]
     Db(commands::db::Command),
+    /// Keys of tokens and of stored secrets.
+    #[command(subcommand)]
+    Keys(commands::keys::Command),
     /// Moving to another version.
     #[command(subcommand)]
     Upgrade(commands::upgrade::Command),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Policy(c) => return commands::policy::run(&c),
         Command::Config(c) => commands::config::run(&c),
         Command::Db(c) => commands::db::run(c),
+        Command::Keys(c) => commands::keys::run(&c),
         Command::Upgrade(c) => commands::upgrade::run(&c),
     };
     match result {

@@ -8,8 +8,8 @@
 //! - Of what was being written to stores, or deleted from them, nothing is known any more: where the backed up cloud goes
 //!   on, that data is its own.
 //! - An image whose data was gone when the backup was taken is deleted: it was.
-//! - Assignments go on from a far higher generation. Hosts have gone on since, under the generations that come next here,
-//!   and remember what they did under which number: they would take a new order for one they have carried out.
+//! - Everything that is counted goes on from a far higher number ([`platform_db::leap`]). Hosts have gone on since, under
+//!   the generations that come next here, and would take a new order for one they have carried out.
 //! - Nobody holds an operation: whoever worked on it does so in the cloud that was backed up.
 
 use crate::places::Places;
@@ -26,8 +26,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Added to every generation. No host does so many things to one server between a backup and its restore.
-const LEAP: i64 = 1 << 32;
 /// Rows put in at once.
 const ROWS: usize = 1000;
 
@@ -175,14 +173,7 @@ async fn compare(db: &Db, sums: &BTreeMap<String, Content>) -> Result<(), Backup
 
 async fn put_right(tx: &mut Tx, manifest: &Manifest, images: &Path) -> Result<(), DbError> {
     let now = SystemClock.now();
-    tx.execute("UPDATE assignments SET generation = generation + $1, reported = CASE WHEN reported = 0 THEN 0 ELSE reported + $1 END", args![LEAP])
-        .await?;
-    tx.execute(
-        "UPDATE operations SET lease_owner = NULL, lease_until = 0, fence = fence + 1
-         WHERE state = 'running' AND lease_until > 0",
-        args![],
-    )
-    .await?;
+    platform_db::leap(tx).await?;
     for key in &manifest.gone {
         let url = format!("file://{}", images.join(key).display());
         let image: Option<(String,)> = tx

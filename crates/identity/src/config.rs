@@ -1,7 +1,9 @@
 //! What the binary decides about identity.
 
+use crate::auth::LoginLimits;
 use crate::password::Scheme;
 use base::Secret;
+use platform_http::Network;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,14 +13,17 @@ pub struct IdentityConfig {
     pub key_dir: PathBuf,
     /// How long a token lasts. 1 h: Keystone's `[token] expiration`.
     pub token_ttl: Duration,
-    /// Keys kept after a rotation. 3: Keystone's `[fernet_tokens] max_active_keys`.
-    pub max_active_keys: usize,
     /// How new passwords are stored. Old ones are checked by whatever scheme they say.
     pub scheme: Scheme,
     /// Threads that hash passwords; half of the processors by default. Each scrypt of the default cost takes 64 MiB
     /// while it runs.
     pub hash_threads: usize,
     pub security: SecurityCompliance,
+    pub login: LoginLimits,
+    /// Networks of proxies in front of this process, which are believed about the addresses of clients.
+    pub trusted_proxies: Vec<Network>,
+    /// File that events for the audit are appended to. They are in the log in any case.
+    pub audit_file: Option<PathBuf>,
     /// Region of the catalog's endpoints.
     pub region: String,
     /// Services of this cloud, brought up to date in the catalog at each start.
@@ -68,10 +73,12 @@ impl IdentityConfig {
         Self {
             key_dir: key_dir.into(),
             token_ttl: Duration::from_secs(3600),
-            max_active_keys: 3,
             scheme: Scheme::default(),
             hash_threads: std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
             security: SecurityCompliance::default(),
+            login: LoginLimits::default(),
+            trusted_proxies: Vec::new(),
+            audit_file: None,
             region: "RegionOne".into(),
             catalog: Vec::new(),
             admin_password,

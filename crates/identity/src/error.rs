@@ -5,6 +5,7 @@ use crate::token::KeyError;
 use base::policy::PolicyError;
 use platform_db::DbError;
 use platform_http::{Fault, StatusCode};
+use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +15,9 @@ pub enum Error {
     /// A refusal whose reason the caller may know.
     #[error("{message}")]
     Refused { status: StatusCode, message: String },
+    /// Too many failures: again after this time.
+    #[error("Too many failed logins. Try again later.")]
+    TooMany(Duration),
     #[error("database")]
     Db(#[from] DbError),
     #[error(transparent)]
@@ -69,6 +73,8 @@ impl From<Error> for Fault {
             // an empty message becomes the stock 401 with WWW-Authenticate
             Error::Unauthorized => Self::unauthorized(""),
             Error::Refused { status, message } => Self::new(status, message),
+            Error::TooMany(wait) => Self::new(StatusCode::TOO_MANY_REQUESTS, e.to_string())
+                .header("retry-after", &(wait.as_secs() + 1).to_string()),
             Error::Busy(busy) => Self::unavailable(busy.to_string()),
             // what a statement refers to went away, or came, since it was looked up
             Error::Db(DbError::ForeignKey(_) | DbError::Duplicate(_)) => {

@@ -1,11 +1,13 @@
 //! The identity service as other parts of the process see it.
 
-use crate::auth::{CatalogCache, Resolved};
+use crate::audit::Audit;
+use crate::auth::{CatalogCache, Resolved, Throttle};
 use crate::config::IdentityConfig;
 use crate::password::HashPool;
 use crate::policy::Policy;
 use crate::revision::Revision;
-use crate::token::{KeyRepository, TokenCache, Turns};
+use crate::token::keys::{CREDENTIAL_KEYS, FERNET_KEYS, KeyRepository};
+use crate::token::{TokenCache, Turns};
 use crate::{Error, bootstrap, store};
 use async_trait::async_trait;
 use base::{Clock, Timestamp, TokenFacts};
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 /// Tokens kept in memory: up to twice this many, some 2 KiB each, and 3 more if another service asks about them.
 const CACHED_TOKENS: usize = 4096;
-/// How often other processes' changes are asked for.
+/// How often other processes' changes are asked for, in the database and in the folders of keys.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Cheap to clone.
@@ -30,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) keys: KeyRepository,
     pub(crate) credential_keys: KeyRepository,
     pub(crate) passwords: HashPool,
+    pub(crate) throttle: Throttle,
+    pub(crate) audit: Audit,
     pub(crate) policy: Policy,
     pub(crate) revision: Revision,
     pub(crate) tokens: TokenCache<Arc<Resolved>>,
@@ -50,9 +54,11 @@ impl Identity {
     /// `true`: the user `admin` was made now, with the password of `config`; otherwise it has whatever password it had.
     pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<(Self, bool), Error> {
         let inner = Inner {
-            keys: KeyRepository::open(&config.key_dir.join("fernet-keys"), config.max_active_keys)?,
-            credential_keys: KeyRepository::open(&config.key_dir.join("credential-keys"), config.max_active_keys)?,
+            keys: KeyRepository::open(&config.key_dir.join(FERNET_KEYS))?,
+            credential_keys: KeyRepository::open(&config.key_dir.join(CREDENTIAL_KEYS))?,
             passwords: HashPool::start(config.scheme, config.hash_threads)?,
+            throttle: Throttle::new(config.login),
+            audit: Audit::to(config.audit_file.clone()),
             policy: Policy::load(config.policy.as_deref())?,
             revision: Revision::default(),
             tokens: TokenCache::new(CACHED_TOKENS),
@@ -64,8 +70,10 @@ impl Identity {
         };
         let identity = Self(Arc::new(inner));
         let made_admin = bootstrap::run(&identity).await?;
+        identity.seal_what_is_clear().await?;
         identity.look_for_changes().await?;
         tokio::spawn(watch(Arc::downgrade(&identity.0)));
+        tokio::spawn(watch_keys(Arc::downgrade(&identity.0)));
         Ok((identity, made_admin))
     }
 
@@ -102,11 +110,6 @@ impl Identity {
         self.0.revision.changes()
     }
 
-    /// Makes new token keys: see [`KeyRepository::rotate`].
-    pub fn rotate_keys(&self) -> Result<(), Error> {
-        Ok(self.0.keys.rotate()?)
-    }
-
     pub(crate) fn db(&self) -> &Db {
         &self.0.db
     }
@@ -136,6 +139,22 @@ async fn watch(identity: Weak<Inner>) {
         let Some(inner) = identity.upgrade() else { return };
         if let Err(error) = Identity(inner).look_for_changes().await {
             tracing::warn!(%error, "cannot ask for changes made elsewhere");
+        }
+    }
+}
+
+/// Takes up rotations within a second, long before a token is made with a key that was only staged until then.
+async fn watch_keys(identity: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(inner) = identity.upgrade() else { return };
+        // a folder on a share may hang
+        let read = tokio::task::spawn_blocking(move || {
+            inner.keys.refresh();
+            inner.credential_keys.refresh();
+        });
+        if let Err(error) = read.await {
+            tracing::error!(%error, "keys could not be read again");
         }
     }
 }

@@ -13,6 +13,7 @@
 //! changed, validating a token is one look into a table in memory.
 
 mod api;
+mod audit;
 mod auth;
 mod bootstrap;
 mod config;
@@ -27,10 +28,12 @@ mod policy;
 mod remote;
 pub mod revision;
 mod schema;
+mod sealed;
 mod service;
 mod store;
 pub mod token;
 
+pub use auth::LoginLimits;
 pub use config::{CatalogEntry, IdentityConfig, SecurityCompliance};
 pub use error::Error;
 pub use faults::KeystoneFaults;
@@ -39,4 +42,5 @@ pub use limits::{BusLimits, LocalLimits};
 pub use password::Scheme;
 pub use policy::default_policy;
 pub use remote::{BusAuth, serve};
+pub use sealed::{Resealed, migrate_credentials, rotate_credentials};
 pub use service::service;

@@ -50,7 +50,7 @@ mod tests {
     use crate::repo::fixture;
 
     #[test]
-    fn finds_a_second_way_out() {
+    fn s12_finds_a_second_way_out() {
         let (repo, _dir) = fixture::files(&[
             ("crates/image/api/src/fetch/connection.rs", "use hyper::client::conn;"),
             ("crates/image/api/src/tasks.rs", "reqwest::get(url)"),

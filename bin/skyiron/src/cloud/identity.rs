@@ -3,8 +3,9 @@
 use super::{Assembly, Ground, Role, read_policy};
 use anyhow::{Context, Result};
 use identity::keystone::{KeystoneAuth, KeystoneLimits};
-use identity::{BusAuth, BusLimits, CatalogEntry, Identity, IdentityConfig, LocalLimits};
+use identity::{BusAuth, BusLimits, CatalogEntry, Identity, IdentityConfig, LocalLimits, LoginLimits};
 use platform_http::{Authenticate, ProjectLimits};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,12 @@ async fn open(g: &Ground) -> Result<Identity> {
     security.lockout_failure_attempts = Some(config.identity.lockout_failure_attempts).filter(|n| *n > 0);
     security.lockout_duration = Some(Duration::from_secs(config.identity.lockout_duration_secs));
     security.unique_last_password_count = config.identity.unique_last_password_count;
+    settings.login = LoginLimits {
+        failures_per_user: config.identity.login_failures_per_user,
+        failures_per_address: config.identity.login_failures_per_address,
+    };
+    settings.audit_file = Some(PathBuf::from(&config.identity.audit_file)).filter(|p| !p.as_os_str().is_empty());
+    settings.trusted_proxies = config.identity.proxies()?;
     settings.catalog = vec![CatalogEntry::everywhere("identity", "keystone", &urls.identity)];
     settings.catalog.extend(urls.services());
     let (identity, made_admin) =

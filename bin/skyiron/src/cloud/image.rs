@@ -12,6 +12,7 @@ use platform_http::ProjectLimits;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Starts what this process is to run of it. Gives what compute reads images through, and the stores of an image-api.
 pub(crate) async fn start(
@@ -85,7 +86,12 @@ fn cache(g: &Ground) -> Result<Option<Cache>> {
         return Ok(None);
     }
     let dir = g.dir(&config.cache_dir, "image-cache");
-    let settings = CacheSettings { dir, most_bytes: config.cache_max_bytes, reserve_bytes: DEFAULT_RESERVE };
+    let settings = CacheSettings {
+        dir,
+        most_bytes: config.cache_max_bytes,
+        reserve_bytes: DEFAULT_RESERVE,
+        prefetch_after: Duration::from_secs(config.cache_prefetch_after_secs),
+    };
     let cache = Cache::open(settings, g.clock.now());
     cache.map(Some).with_context(|| format!("image.cache_dir {}", config.cache_dir))
 }

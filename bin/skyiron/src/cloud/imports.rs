@@ -24,6 +24,8 @@ pub(super) async fn open(g: &Ground) -> Result<Imports> {
         stage_keep: Duration::from_secs(config.stage_keep_secs),
         fetch: fetch(g)?,
         identity_url: g.urls.identity_v3(),
+        unpack: config.unpack,
+        unpack_max_ratio: Some(config.unpack_max_ratio).filter(|n| *n > 0),
         convert_to: config.target()?,
         remote_properties: config.remote_properties.clone(),
         inject: config.inject.clone(),

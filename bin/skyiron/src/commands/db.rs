@@ -5,8 +5,9 @@ use super::up::runtime;
 use crate::config::{self, Config};
 use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
+use base::Timestamp;
 use nix::fcntl::Flock;
-use platform_db::{Change, Contracts, Db, Schema, Settings, migrations};
+use platform_db::{Change, Contracts, Db, Schema, Settings, TimelineSeen, migrations};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -100,9 +101,14 @@ async fn migrate(place: &Place, contract: bool) -> Result<()> {
 async fn status(place: &Place, as_json: bool) -> Result<()> {
     let db = place.open().await?;
     let schema = db.schema().await?;
+    let has_timelines = schema.applied.iter().any(|name| name.ends_with("_timelines"));
+    let timelines = if has_timelines { db.timelines().await? } else { Vec::new() };
     db.close().await;
     if as_json {
-        println!("{:#}", described(&schema));
+        let mut said = described(&schema);
+        let shown = |t: &TimelineSeen| json!({"system": t.system, "timeline": t.timeline, "since": Timestamp(t.since).seconds_z()});
+        said["timelines"] = timelines.iter().map(shown).collect();
+        println!("{said:#}");
         return Ok(());
     }
     for name in &schema.applied {
@@ -113,6 +119,9 @@ async fn status(place: &Place, as_json: bool) -> Result<()> {
     }
     for m in &schema.pending {
         println!("pending {}{}", m.name, if m.change() == Change::Contract { "  contract" } else { "" });
+    }
+    for t in &timelines {
+        println!("on timeline {} of PostgreSQL {} since {}", t.timeline, t.system, Timestamp(t.since).seconds_z());
     }
     if let Some(why) = schema.unusable {
         bail!("this skyiron cannot use the database: {why}");

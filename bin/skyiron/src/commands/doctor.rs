@@ -10,7 +10,7 @@ use doctor::{Doctor, Outcome, Report, Settings};
 use image_model::Stores;
 use platform_db::Db;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -55,12 +55,24 @@ pub(crate) struct Opened {
     pub data: DataDir,
 }
 
-pub(crate) async fn open(data: &std::path::Path, config: Option<&PathBuf>) -> Result<Opened> {
+pub(crate) async fn open(data: &Path, config: Option<&PathBuf>) -> Result<Opened> {
     let config = config.map_or_else(|| Ok(Config::default()), |path| config::load(path))?;
     if !data.is_dir() {
         bail!("there is no data folder {}", data.display());
     }
     let data = DataDir::open(data)?;
+    let db = open_schema(&config, &data).await?;
+    let images = stores_from_outside(&config.image, &data)?;
+    Ok(Opened { db, images, data })
+}
+
+/// Its database only.
+pub(crate) async fn open_database(data: &Path, config: Option<&Path>) -> Result<Db> {
+    let config = config.map_or_else(|| Ok(Config::default()), config::load)?;
+    open_schema(&config, &DataDir { path: data.to_owned() }).await
+}
+
+async fn open_schema(config: &Config, data: &DataDir) -> Result<Db> {
     let settings = config.database.settings(&data.path);
     // opening would make an empty one
     if let Some(path) = settings.url.strip_prefix("sqlite:")
@@ -76,8 +88,7 @@ pub(crate) async fn open(data: &std::path::Path, config: Option<&PathBuf>) -> Re
     if let Some(first) = schema.pending.first() {
         bail!("the database is of an older skyiron: {} is still to be applied (skyiron db migrate)", first.name);
     }
-    let images = stores_from_outside(&config.image, &data)?;
-    Ok(Opened { db, images, data })
+    Ok(db)
 }
 
 async fn examine(o: &Options) -> Result<usize> {

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod guest;
 pub(crate) mod image;
+pub(crate) mod keys;
 pub(crate) mod openrc;
 pub(crate) mod policy;
 pub(crate) mod restore;

@@ -1,8 +1,8 @@
 //! `[image_import]`: what may be imported, from where, and within which bounds.
 
 use anyhow::{Context, Result, bail};
-use image_api::Network;
 use image_model::{DiskFormat, MethodName};
+use platform_http::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ pub(crate) struct ImageImport {
     pub disallowed_ports: Vec<u16>,
     pub allowed_networks: Vec<String>,
     pub min_bytes_per_minute: u64,
+    pub unpack: bool,
+    pub unpack_max_ratio: u64,
     pub convert_to: String,
     pub remote_properties: Vec<String>,
     pub inject_ignore_roles: Vec<String>,
@@ -50,6 +52,8 @@ impl Default for ImageImport {
             disallowed_ports: filter.disallowed_ports,
             allowed_networks: Vec::new(),
             min_bytes_per_minute: s.fetch.pace.window_bytes,
+            unpack: s.unpack,
+            unpack_max_ratio: s.unpack_max_ratio.unwrap_or(0),
             convert_to: String::new(),
             remote_properties: s.remote_properties,
             inject_ignore_roles: s.inject_ignore_roles,

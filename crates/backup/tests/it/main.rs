@@ -145,7 +145,7 @@ async fn each_engine_from_each_engine() {
             assert_eq!(generations, ((1 << 32) + 5, (1 << 32) + 4), "no host has seen these");
             let held: (Option<String>, i64, i64) =
                 one(&db, "SELECT lease_owner, lease_until, fence FROM operations").await;
-            assert_eq!(held, (None, 0, 8), "who held it is in the other cloud");
+            assert_eq!(held, (None, 0, (1 << 32) + 7), "who held it is in the other cloud");
             let (ratio,): (f64,) = one(&db, "SELECT allocation_ratio FROM inventories").await;
             assert_eq!(ratio.to_bits(), (0.1_f64 + 0.2).to_bits());
             let (text,): (String,) = one(&db, "SELECT description FROM identity_projects WHERE id = 'zz-child'").await;

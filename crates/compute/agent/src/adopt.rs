@@ -9,9 +9,10 @@ use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, R
 use compute_model::states::PowerState;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Hosts asked about at once: their assignments come in one message.
-const HOSTS_AT_ONCE: usize = 50;
+pub(crate) const HOSTS_AT_ONCE: usize = 50;
 
 impl Agent {
     /// Tells what every host has. A host whose hypervisor cannot say is left for the next look.
@@ -29,10 +30,11 @@ impl Agent {
 
     pub(crate) async fn adopt_all(self: &Arc<Self>) {
         let all: Vec<HostName> = self.hosts.iter().map(|h| h.name.clone()).collect();
+        let mut losses = u64::MAX;
         for some in all.chunks(HOSTS_AT_ONCE) {
             let fetched: Fetched = self.insist(subject::FETCH, &Fetch { hosts: some.to_vec(), all: true }).await;
-            let known =
-                Known { reported: fetched.reported.into_iter().collect(), power: fetched.power.into_iter().collect() };
+            losses = losses.min(fetched.losses);
+            let known = Known::of(fetched.reported, fetched.power);
             let mut by_host: HashMap<HostName, Vec<Assignment>> = HashMap::new();
             for assignment in fetched.assignments {
                 by_host.entry(assignment.host.clone()).or_default().push(assignment);
@@ -42,6 +44,7 @@ impl Agent {
                 self.adopt(number, by_host.remove(name).unwrap_or_default(), &known).await;
             }
         }
+        self.losses.store(losses, Ordering::Release);
     }
 
     async fn adopt(self: &Arc<Self>, number: usize, mut assigned: Vec<Assignment>, known: &Known) {
@@ -94,10 +97,15 @@ impl Agent {
         }
     }
 
-    /// A guest that nobody has assigned. It is told and never touched: whoever knows better decides.
+    /// A guest that nobody has assigned, or (no state) that it is gone. It is told and never touched: whoever knows better
+    /// decides.
     pub(crate) async fn unknown(&self, host: &Host, id: InstanceId, power: PowerState) {
-        tracing::warn!(host = %host.name, instance = %id, ?power, "host {} has a guest {id} that it should not have: left alone", host.name);
-        metrics::counter!("skyiron_agent_unknown_guests_total").increment(1);
+        if power == PowerState::NoState {
+            tracing::info!(host = %host.name, instance = %id, "the unknown guest {id} is gone");
+        } else {
+            tracing::warn!(host = %host.name, instance = %id, ?power, "host {} has a guest {id} that it should not have: left alone", host.name);
+            metrics::counter!("skyiron_agent_unknown_guests_total").increment(1);
+        }
         let outcome = Outcome::Done { power };
         let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };
         if let Err(error) = self.call::<_, compute_model::assignment::Reported>(subject::REPORT, &report).await {
@@ -107,19 +115,23 @@ impl Agent {
 }
 
 /// What the conductor knows of the instances of some hosts.
-struct Known {
+pub(crate) struct Known {
     reported: HashMap<InstanceId, u64>,
     power: HashMap<InstanceId, PowerState>,
 }
 
 impl Known {
+    pub(crate) fn of(reported: Vec<(InstanceId, u64)>, power: Vec<(InstanceId, PowerState)>) -> Self {
+        Self { reported: reported.into_iter().collect(), power: power.into_iter().collect() }
+    }
+
     /// Generations are told by instance: another host of this agent may have reported for what has left this one.
-    fn is_done(&self, a: &Assignment) -> bool {
+    pub(crate) fn is_done(&self, a: &Assignment) -> bool {
         !a.evacuated && self.reported.get(&a.instance).is_some_and(|g| *g >= a.generation)
     }
 
     /// Of a guest to which nothing is being done. A conductor of before says nothing: then what was done has succeeded.
-    fn power_of(&self, a: &Assignment) -> PowerState {
+    pub(crate) fn power_of(&self, a: &Assignment) -> PowerState {
         self.power.get(&a.instance).copied().unwrap_or_else(|| wants::after(&a.want))
     }
 }

@@ -15,6 +15,7 @@ use image_model::ImageSource;
 use platform_bus::{Bus, Subscription};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,8 @@ pub struct Agent {
     pub(crate) slots: Slots,
     pub(crate) woken: Arc<Woken>,
     pub(crate) seen: SeenLock,
+    /// How often the conductors' database has gone back, as far as everything here was compared with it.
+    pub(crate) losses: AtomicU64,
     pub(crate) stopping: CancellationToken,
     registered: watch::Sender<bool>,
     /// Nobody runs the agent any more: its workers end where they stand.
@@ -73,6 +76,7 @@ impl Agent {
             slots: Slots::default(),
             woken: Arc::new(Woken::default()),
             seen: SeenLock::default(),
+            losses: AtomicU64::new(0),
             stopping: CancellationToken::new(),
             registered: watch::Sender::new(false),
             abandoned: CancellationToken::new(),

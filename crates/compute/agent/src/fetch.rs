@@ -100,7 +100,8 @@ impl Agent {
         let result = self.call::<_, Fetched>(subject::FETCH, &Fetch { hosts, all: false }).await;
         let label = if result.is_ok() { "answered" } else { "failed" };
         metrics::counter!("skyiron_agent_fetches_total", "result" => label).increment(1);
-        for assignment in result?.assignments {
+        let fetched = result?;
+        for assignment in fetched.assignments {
             let Some(&host) = self.numbers.get(&assignment.host) else {
                 tracing::error!(host = %assignment.host, "given work of a host that is not ours");
                 continue;
@@ -110,7 +111,7 @@ impl Agent {
             self.start_worker(key, offered);
         }
         self.slots.fetched(number);
-        Ok(())
+        self.compare_after(fetched.losses).await
     }
 }
 

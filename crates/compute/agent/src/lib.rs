@@ -4,7 +4,8 @@
 //! the hypervisor runs (`adopt`), then asks for open ones every few seconds (`fetch`), or at once for the hosts that a
 //! hint on the bus names. What it is given lands in `slots`, one slot for each instance on each host; a `worker` takes a
 //! slot's newest generation, acts (`act`, `build`), notes the outcome on disk (`record`) and reports it until the
-//! conductor has taken or refused it. What happens by itself is noticed by `watch`.
+//! conductor has taken or refused it. What happens by itself is noticed by `watch`. When the conductors say that their
+//! database has gone back, everything is compared once more (`compare`).
 //!
 //! # Invariants
 //! - One worker at a time for an instance; different instances never wait for each other but for the few permits of
@@ -18,6 +19,7 @@ mod adopt;
 mod agent;
 mod build;
 mod cache;
+mod compare;
 mod config;
 mod console;
 mod diagnostics;

@@ -4,7 +4,7 @@
 use base::InstanceId;
 use compute_model::assignment::{Assignment, Outcome, Want};
 use compute_model::states::PowerState;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +99,23 @@ impl Slots {
         let generation = assignment.generation;
         let key = (host, assignment.instance);
         self.lock().slots.insert(key, Slot { busy: false, ..Slot::new(assignment, Some(generation), Some(told)) });
+    }
+
+    /// As [`Slots::settled`], unless something is being done to the instance just now.
+    pub(crate) fn settled_anew(&self, host: usize, assignment: Assignment, told: PowerState) {
+        let is_busy = self.lock().slots.get(&(host, assignment.instance)).is_some_and(|s| s.busy);
+        if !is_busy {
+            self.settled(host, assignment, told);
+        }
+    }
+
+    /// What these hosts had but those that are `assigned` nobody has assigned any more; what is being done ends first.
+    /// The number of them.
+    pub(crate) fn forget_all_but(&self, hosts: &HashSet<usize>, assigned: &HashSet<Key>) -> usize {
+        let slots = &mut self.lock().slots;
+        let before = slots.len();
+        slots.retain(|key, slot| slot.busy || !hosts.contains(&key.0) || assigned.contains(key));
+        before - slots.len()
     }
 
     pub(crate) fn knows(&self, key: Key) -> bool {

@@ -70,7 +70,7 @@ impl Agent {
         }
     }
 
-    async fn look_at_guests(self: &Arc<Self>) {
+    pub(crate) async fn look_at_guests(self: &Arc<Self>) {
         let mut told: HashMap<usize, Vec<(InstanceId, Option<PowerState>)>> = HashMap::new();
         for ((number, id), power) in self.slots.told() {
             told.entry(number).or_default().push((id, power));
@@ -88,6 +88,9 @@ impl Agent {
                 {
                     self.start_worker((number, id), offered);
                 }
+            }
+            for id in self.unknown_but_gone(number, &found) {
+                self.unknown(host, id, PowerState::NoState).await;
             }
             for (id, power) in found {
                 let key = (number, id);
@@ -126,6 +129,18 @@ impl Agent {
             tracing::warn!(%error, "the damaged guest could not be told of: at the next look");
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).damaged.remove(&key);
         }
+    }
+
+    /// Unknown guests that were told of, and that the host has no more.
+    fn unknown_but_gone(&self, number: usize, found: &BTreeMap<InstanceId, PowerState>) -> Vec<InstanceId> {
+        let unknown = &mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown;
+        let is_gone = |key: &(usize, InstanceId)| key.0 == number && !found.contains_key(&key.1);
+        unknown.extract_if(is_gone).map(|(_, id)| id).collect()
+    }
+
+    /// Whoever was told of unknown guests has forgotten it.
+    pub(crate) fn tell_unknown_anew(&self) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown.clear();
     }
 
     /// Whether the unknown guest has not been told of before.

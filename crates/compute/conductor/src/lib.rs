@@ -22,6 +22,7 @@ use compute_selection::{Choice, HostView, NoHost, Scheduler, Select, SelectError
 use compute_store::Store;
 use compute_store::forget::deleted_forget;
 use compute_store::instances::Instance;
+use compute_store::unknown_guests::unknown_guests_forget;
 use placement::Placement;
 use platform_bus::{Bus, Subscription, serve};
 use platform_db::Tx;
@@ -29,7 +30,7 @@ use platform_engine::{Flow, StepError, forget_hourly};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 #[derive(Clone, Debug)]
 pub struct ConductorSettings {
@@ -92,6 +93,8 @@ pub struct Conductor {
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<BTreeSet<HostName>>,
     pub(crate) fences: fence::Fences,
+    /// Servers that are being placed: see [`PLACED_AT_ONCE`].
+    pub(crate) placing: Arc<Semaphore>,
     /// Why silent hosts are not recovered, as last said.
     pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
     pub(crate) started: Timestamp,
@@ -100,6 +103,10 @@ pub struct Conductor {
 /// How long after its start a conductor believes of no host that it is down: while no conductor ran, nobody wrote down
 /// which hosts ask for work.
 const HEARING: Duration = Duration::from_secs(10);
+
+/// Servers placed at once, from the choice of a host to its claim. More would be no faster: they would wait for each other
+/// half way, having chosen by what is no longer so when they claim.
+const PLACED_AT_ONCE: usize = 8;
 
 /// Hosts that are written down in one transaction.
 const SEEN_AT_ONCE: usize = 250;
@@ -141,6 +148,7 @@ impl Conductor {
             scheduler,
             seen: Mutex::new(BTreeSet::new()),
             fences: fence::Fences::default(),
+            placing: Arc::new(Semaphore::new(PLACED_AT_ONCE)),
             unrecovered: Mutex::default(),
             started,
         })
@@ -207,7 +215,14 @@ impl Conductor {
 
     async fn fetch(&self, q: Fetch) -> Result<Fetched, platform_db::DbError> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(q.hosts.iter().cloned());
-        let mut fetched = self.store.assignments_of(&q.hosts, q.all).await?;
+        if q.all && self.store.has_unknown_guests(&q.hosts).await? {
+            let mut tx = self.store.db().begin_relaxed().await?;
+            unknown_guests_forget(&mut tx, &q.hosts).await?;
+            tx.commit().await?;
+        }
+        // before the rows: of what is known to be lost they have nothing
+        let losses = self.store.db().losses();
+        let mut fetched = Fetched { losses, ..self.store.assignments_of(&q.hosts, q.all).await? };
         let deadline = self.now().plus(self.settings.action_timeout);
         fetched.assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
         Ok(fetched)

@@ -6,6 +6,7 @@ use compute_model::assignment::{Outcome, Report, Reported};
 use compute_model::states::PowerState;
 use compute_model::work;
 use compute_store::instances::{Instance, instance_get};
+use compute_store::unknown_guests::unknown_guest_put;
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
 use platform_engine::{StepError, WAKE, record};
@@ -41,6 +42,9 @@ impl Conductor {
         if let (Some(harm), true) = (harm, here.is_some()) {
             record(&mut tx, &id.to_string(), None, self.now(), "guest.damaged", &format!("on {host}: {harm}")).await?;
             tracing::error!(instance = %id, host, harm, "server {id} on {host}: {harm}");
+        }
+        if here.is_none() && r.after.is_none() && harm.is_none() {
+            unknown_guest_put(&mut tx, host, id, power, self.now()).await?;
         }
         noticed(&mut tx, id, host, power, self.now()).await?;
         let now = instance_get(&mut tx, id).await?;

@@ -109,6 +109,10 @@ pub struct Fetched {
     /// failed, or the guest changed by itself since.
     #[serde(default)]
     pub power: Vec<(InstanceId, PowerState)>,
+    /// How often the database has gone on from an earlier moment. More than before: what the agent was told may be of a
+    /// history that has ended, and it compares everything.
+    #[serde(default)]
+    pub losses: u64,
 }
 
 /// `REPORT`: what came of one generation, or (`generation: None`) what was noticed without being asked: a guest that

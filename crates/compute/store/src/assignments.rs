@@ -125,6 +125,13 @@ pub async fn assignment_give_back(tx: &mut Tx, instance: InstanceId, host: &str,
 
 /// The instance is gone, and so is its guest.
 pub async fn assignment_drop(tx: &mut Tx, instance: InstanceId) -> Result<(), DbError> {
+    // its host may have told of it before it was given it
+    tx.execute(
+        "DELETE FROM unknown_guests WHERE instance = $1
+         AND host IN (SELECT a.host FROM assignments a WHERE a.instance = $1)",
+        args![instance],
+    )
+    .await?;
     tx.execute("DELETE FROM assignments WHERE instance = $1", args![instance]).await?;
     Ok(())
 }

@@ -23,6 +23,7 @@ pub mod quota_limits;
 pub mod quotas;
 pub mod server_groups;
 pub mod services;
+pub mod unknown_guests;
 pub mod usages;
 
 use base::{Clock, Timestamp};

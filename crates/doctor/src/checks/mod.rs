@@ -2,17 +2,18 @@
 //! metal, which there is none of.
 
 mod allocations;
+mod guests;
 mod history;
 mod hosts;
 mod image_bytes;
 mod image_data;
+mod images_work;
 mod inventories;
 mod operations;
 mod quota;
 mod references;
 mod secrets;
 mod server_allocations;
-mod uploads;
 mod work;
 
 use crate::Check;
@@ -27,8 +28,9 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(work::ServersHaveWork),
         Box::new(operations::OperationsEnd),
         Box::new(operations::OperationsKnown),
-        Box::new(uploads::UploadsEnd),
+        Box::new(images_work::ImagesHaveWork),
         Box::new(hosts::OneHost),
+        Box::new(guests::KnownGuests),
         Box::new(references::References),
         Box::new(history::History),
         Box::new(image_data::ImageData),

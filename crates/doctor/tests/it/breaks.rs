@@ -175,16 +175,6 @@ async fn an_operation_that_nobody_knows() {
 }
 
 #[tokio::test]
-async fn an_upload_that_never_ends() {
-    on_each_engine(|db| async move {
-        let c = Cloud::healthy(db).await;
-        c.plant("UPDATE images SET status = 'saving', upload = 'first', upload_until = $1", args![long_ago()]).await;
-        c.leaves("uploads_end", &[&c.image.to_string(), "is saving"]).await;
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn two_hosts_for_one_server() {
     on_each_engine(|db| async move {
         let c = Cloud::healthy(db).await;

@@ -84,6 +84,15 @@ impl Cloud {
         tx.commit().await.unwrap();
     }
 
+    /// A cloud whose image has no data yet.
+    pub(crate) async fn empty_image(db: Db) -> Self {
+        let cloud = Self::healthy(db).await;
+        std::fs::remove_file(cloud.folder.path().join(data_key(cloud.image, "first"))).unwrap();
+        cloud.plant("DELETE FROM image_locations", args![]).await;
+        cloud.plant("UPDATE images SET status = 'queued', size = NULL", args![]).await;
+        cloud
+    }
+
     /// A second copy of the image, in the store `spare`.
     pub(crate) async fn copy(&self) {
         let mut writer = self.spare.create(&data_key(self.image, "copy"), None).await.unwrap();

@@ -1,12 +1,12 @@
 //! Image data that is not what its record says, and data of nobody.
 
-use crate::cloud::{Cloud, DATA};
+use crate::cloud::{Cloud, DATA, long_ago, now};
 use base::{Clock, SystemClock};
 use bytes::Bytes;
 use doctor::{Doctor, Settings};
 use image_model::{Backend, Stores, data_key};
-use platform_db::args;
 use platform_db::testing::on_each_engine;
+use platform_db::{args, built};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -130,4 +130,100 @@ async fn reading_takes_its_time() {
         assert!(began.elapsed() >= Duration::from_millis(190), "{:?}", began.elapsed());
     })
     .await;
+}
+
+/// Rows as they would be after a bug: an image is held, and by nobody.
+#[tokio::test]
+async fn an_upload_that_never_ends() {
+    for (status, until) in [("saving", Some(long_ago())), ("saving", None), ("uploading", Some(long_ago()))] {
+        on_each_engine(|db| async move {
+            let c = Cloud::empty_image(db).await;
+            let held = "UPDATE images SET status = $1, upload = 'u1', upload_until = $2";
+            c.plant(held, args![status, Some(now().plus(Duration::from_secs(60)))]).await;
+            if status == "uploading" {
+                let staged =
+                    "INSERT INTO image_staged (image_id, node, upload, complete) VALUES ($1, 'n', 'u1', FALSE)";
+                c.plant(staged, args![c.image]).await;
+            }
+            let planned = "INSERT INTO image_leftovers (image_id, store, url, due, condemned)
+                           VALUES ($1, 'main', 'file:///x', $2, FALSE)";
+            c.plant(planned, args![c.image, now()]).await;
+            c.is_clean().await;
+            c.plant("UPDATE images SET upload_until = $1", args![until]).await;
+            c.mends("images_have_work", &[&c.image.to_string(), &format!("is {status}, held until")]).await;
+            assert_eq!(status_of(&c).await, ("queued".to_owned(), None));
+            assert_eq!(count(&c, "image_leftovers WHERE condemned").await, 1, "the janitor will delete it");
+            assert_eq!(count(&c, "image_staged").await, 0);
+        })
+        .await;
+    }
+}
+
+const TASK: &str =
+    "INSERT INTO image_tasks (id, type, status, request_id, image_id, input, plan, message, held_until, tries,
+                                             deadline, created_at, updated_at)
+    VALUES ('t1', 'api_image_import', $2, 'req-1', $1, '{}', '{}', '', $3, 1, $4, $3, $3)";
+
+async fn importing(c: &Cloud, status: &str) {
+    c.plant("UPDATE images SET status = $1", args![status]).await;
+    for (name, value) in [("task", "t1"), ("importing_to_stores", "main,spare")] {
+        let name = format!("os_glance_{}", name.replace("task", "import_task"));
+        let put = "INSERT INTO image_properties (image_id, name, value) VALUES ($1, $2, $3)";
+        c.plant(put, args![c.image, name, value]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_does() {
+    on_each_engine(|db| async move {
+        let c = Cloud::empty_image(db).await;
+        importing(&c, "importing").await;
+        c.plant(TASK, args![c.image, "pending", long_ago(), now().plus(Duration::from_secs(60))]).await;
+        // it waits for its turn
+        c.is_clean().await;
+        c.plant("UPDATE image_tasks SET deadline = $1", args![long_ago()]).await;
+        c.mends("images_have_work", &[&c.image.to_string(), "its task t1 was to end by", "nobody does it"]).await;
+        assert_eq!(status_of(&c).await, ("queued".to_owned(), None));
+        let (task, message): (String, String) =
+            c.db.fetch_one("SELECT status, message FROM image_tasks", args![]).await.unwrap();
+        assert_eq!(task, "failure");
+        assert!(message.contains("Nobody was working on the image any more"), "{message}");
+        let failed = "image_properties WHERE name = 'os_glance_failed_import' AND value = 'main,spare'";
+        assert_eq!(count(&c, failed).await, 1);
+    })
+    .await;
+    // one that is held goes on, however late it is
+    on_each_engine(|db| async move {
+        let c = Cloud::empty_image(db).await;
+        importing(&c, "importing").await;
+        c.plant(TASK, args![c.image, "processing", now().plus(Duration::from_secs(60)), long_ago()]).await;
+        c.is_clean().await;
+        c.plant("DELETE FROM image_tasks", args![]).await;
+        c.mends("images_have_work", &["is importing, by the task t1, which has ended or never was"]).await;
+        assert_eq!(status_of(&c).await, ("queued".to_owned(), None));
+        assert_eq!(count(&c, "image_properties WHERE name = 'os_glance_import_task'").await, 0);
+        c.plant("UPDATE images SET status = 'importing'", args![]).await;
+        let (_, proof, _) = c.found(Settings::default()).await.remove(0);
+        assert!(proof.contains("is importing, and there is no task that does it"), "{proof}");
+    })
+    .await;
+    // a copy leaves the image in use, and must not keep others from being made
+    on_each_engine(|db| async move {
+        let c = Cloud::healthy(db).await;
+        importing(&c, "active").await;
+        c.mends("images_have_work", &["is active, by the task t1"]).await;
+        let (status, size) = status_of(&c).await;
+        assert_eq!((status.as_str(), size), ("active", Some(DATA.len() as i64)));
+    })
+    .await;
+}
+
+async fn status_of(c: &Cloud) -> (String, Option<i64>) {
+    c.db.fetch_one("SELECT status, size FROM images", args![]).await.unwrap()
+}
+
+async fn count(c: &Cloud, what: &str) -> i64 {
+    let sql = format!("SELECT COUNT(*) FROM {what}");
+    let (count,): (i64,) = c.db.fetch_one(built(sql), args![]).await.unwrap();
+    count
 }

@@ -99,6 +99,7 @@ async fn create(me: Identity, call: Call) -> Answer {
         unrestricted: body.flag("unrestricted").unwrap_or(false),
     };
     let rules = access_rules_in(&me, &row.user_id, &call.json()["application_credential"]["access_rules"]).await?;
+    let rules = caller.bounded_rules(rules)?;
     let mut tx = me.db().begin().await?;
     let taken = || format!("Duplicate entry found with name {} for user {}", row.name, row.user_id);
     application_credentials::insert(&mut tx, &row, &given)

@@ -48,13 +48,18 @@ async fn list(me: Identity, call: Call) -> Answer {
 
 async fn create(me: Identity, call: Call) -> Answer {
     let body = body(&call)?;
-    let row =
-        ConsumerRow { id: new_id(), description: body.text("description"), secret: new_id(), extra: body.extra(KNOWN) };
+    let secret = new_id();
+    let row = ConsumerRow {
+        id: new_id(),
+        description: body.text("description"),
+        secret: me.seal(&secret),
+        extra: body.extra(KNOWN),
+    };
     let mut tx = me.db().begin().await?;
     consumers::insert(&mut tx, &row).await?;
     tx.commit().await?;
     let mut value = render(&call, &row);
-    value["secret"] = json!(row.secret);
+    value["secret"] = json!(secret);
     Ok(member(201, "consumer", value))
 }
 

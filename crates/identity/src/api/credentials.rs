@@ -33,21 +33,24 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
 }
 
 impl Identity {
-    /// The secret in the clear. Credentials of keys that were rotated away cannot be read any more.
-    pub(super) fn open_blob(&self, c: &CredentialRow) -> Result<String, Error> {
-        let opened = self.0.credential_keys.open_token(&c.encrypted_blob).map(|(_, blob)| blob);
-        let blob = opened.and_then(|b| String::from_utf8(b).ok());
-        blob.ok_or_else(|| Error::bad_request("Credential could not be decrypted. Please contact the administrator"))
+    /// What is not to be read is none that the caller is allowed.
+    pub(super) fn refuse_stronger(&self, caller: &Resolved, c: &CredentialRow) -> Result<(), Error> {
+        caller.refuse_stronger_secret(&c.kind, &self.unseal(&c.encrypted_blob).unwrap_or_default())
     }
 
-    pub(super) fn seal_blob(&self, blob: &str) -> String {
-        let seconds = u64::try_from(self.now().0 / 1_000_000).unwrap_or_default();
-        self.0.credential_keys.seal(seconds, blob.as_bytes())
+    /// The secret in the clear.
+    pub(super) fn open_blob(&self, c: &CredentialRow) -> Result<String, Error> {
+        self.unseal(&c.encrypted_blob)
+            .ok_or_else(|| Error::bad_request("Credential could not be decrypted. Please contact the administrator"))
     }
 }
 
+fn is_ec2(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("ec2")
+}
+
 /// An EC2 credential's id: the digest of its access key.
-pub(super) fn id_of_access_key(access: &str) -> String {
+pub(crate) fn id_of_access_key(access: &str) -> String {
     Sha256::digest(access).iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -71,7 +74,9 @@ async fn permitted(me: &Identity, call: &Call, rule: &str) -> Result<CredentialR
     let found = credentials::get(me.db(), id).await?;
     me.allow(call, rule, &target(found.as_ref().map(|c| c.user_id.as_str())))?;
     let found = found.ok_or_else(|| Error::not_found("credential", id))?;
-    me.caller(call).await?.refuse_other_project(found.project_id.as_deref())?;
+    let caller = me.caller(call).await?;
+    caller.refuse_other_project(found.project_id.as_deref())?;
+    me.refuse_stronger(&caller, &found)?;
     Ok(found)
 }
 
@@ -86,7 +91,8 @@ async fn list(me: Identity, call: Call) -> Answer {
     let mut items = Vec::new();
     for c in credentials::list(me.db(), call.query.last("user_id"), call.query.last("type")).await? {
         let may = me.0.policy.allows("identity:get_credential", &call.cx, &target(Some(&c.user_id)));
-        if may && caller.refuse_other_project(c.project_id.as_deref()).is_ok() {
+        let may = may && caller.refuse_other_project(c.project_id.as_deref()).is_ok();
+        if may && me.refuse_stronger(&caller, &c).is_ok() {
             items.push(render(&me, &call, &c)?);
         }
     }
@@ -103,16 +109,16 @@ async fn create(me: Identity, call: Call) -> Answer {
     caller.refuse_other_project(project_id.as_deref())?;
     let mut blob = body.text("blob").unwrap_or_default();
     let mut id = new_id();
-    if kind.eq_ignore_ascii_case("ec2") {
+    if is_ec2(&kind) {
         caller.refuse_restricted("credentials")?;
         let mut parsed = parse_ec2(&blob)?;
         id = id_of_access_key(parsed["access"].as_str().unwrap_or_default());
         bind(&mut parsed, &caller);
         blob = parsed.to_string();
     }
+    caller.refuse_stronger_secret(&kind, &blob)?;
     users::get(me.db(), &user_id).await?.ok_or_else(|| Error::not_found("user", &user_id))?;
-    let row =
-        CredentialRow { id, user_id, project_id, kind, encrypted_blob: me.seal_blob(&blob), extra: body.extra(KNOWN) };
+    let row = CredentialRow { id, user_id, project_id, kind, encrypted_blob: me.seal(&blob), extra: body.extra(KNOWN) };
     let mut tx = me.db().begin().await?;
     let taken = || "Duplicate entry".to_owned();
     credentials::insert(&mut tx, &row).await.map_err(duplicate_is("credential", taken))?;
@@ -120,8 +126,11 @@ async fn create(me: Identity, call: Call) -> Answer {
     Ok(member(201, "credential", render(&me, &call, &row)?))
 }
 
-/// Writes into an EC2 key what the token that made it was limited to.
+/// Writes into an EC2 key what the token that made it was limited to, and nothing that its maker says about that.
 pub(super) fn bind(blob: &mut Value, caller: &Resolved) {
+    if let Some(all) = blob.as_object_mut() {
+        all.retain(|key, _| !BINDING.contains(&key.as_str()));
+    }
     if let Some(trust) = &caller.trust {
         blob["trust_id"] = json!(trust.id);
     }
@@ -156,22 +165,33 @@ async fn update(me: Identity, call: Call) -> Answer {
         users::get(me.db(), &user).await?.ok_or_else(|| Error::not_found("user", &user))?;
         row.user_id = user;
     }
-    if let Some(blob) = body.text("blob") {
-        if row.kind.eq_ignore_ascii_case("ec2") {
-            refuse_rebinding(&me.open_blob(&row)?, &blob)?;
-        }
-        row.encrypted_blob = me.seal_blob(&blob);
-    }
-    body.set_text("project_id", &mut row.project_id);
-    me.caller(&call).await?.refuse_other_project(row.project_id.as_deref())?;
     if let Some(kind) = body.text("type") {
+        refuse_becoming_ec2(&row.kind, &kind)?;
         row.kind = kind;
     }
+    if let Some(blob) = body.text("blob") {
+        if is_ec2(&row.kind) {
+            refuse_rebinding(&me.open_blob(&row)?, &blob)?;
+        }
+        row.encrypted_blob = me.seal(&blob);
+    }
+    body.set_text("project_id", &mut row.project_id);
+    let caller = me.caller(&call).await?;
+    caller.refuse_other_project(row.project_id.as_deref())?;
+    me.refuse_stronger(&caller, &row)?;
     row.extra = body.extra_over(&row.extra, KNOWN);
     let mut tx = me.db().begin().await?;
     credentials::update(&mut tx, &row).await?;
     tx.commit().await?;
     Ok(member(200, "credential", render(&me, &call, &row)?))
+}
+
+/// An EC2 key's id is that of its access key and its secret is bound to what made it, which only making one can see to.
+fn refuse_becoming_ec2(old: &str, new: &str) -> Result<(), Error> {
+    if is_ec2(old) == is_ec2(new) {
+        return Ok(());
+    }
+    Err(Error::bad_request("The type of a credential cannot be changed from or to ec2: make another one"))
 }
 
 fn refuse_rebinding(old: &str, new: &str) -> Result<(), Error> {

@@ -175,7 +175,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn flag(self, key: &str) -> Option<bool> {
         match self.0.get(key)? {
             Value::Bool(b) => Some(*b),
-            Value::String(s) => Some(truthy(s)),
+            // a word that means neither grants nothing
+            Value::String(s) => {
+                Some(matches!(s.to_ascii_lowercase().as_str(), "1" | "t" | "true" | "on" | "y" | "yes"))
+            }
             _ => None,
         }
     }

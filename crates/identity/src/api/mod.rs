@@ -1,11 +1,13 @@
 //! The REST API: one table of routes, made of each resource's own.
 
 mod application_credentials;
+mod audited;
 mod consumers;
 mod credentials;
 mod delegation;
 mod domain_config;
 mod domains;
+mod ec2tokens;
 mod endpoint_filter;
 mod endpoints;
 mod grants;
@@ -28,6 +30,8 @@ mod trusts;
 mod users;
 mod versions;
 
+pub(crate) use credentials::id_of_access_key;
+
 use crate::Identity;
 use crate::schema;
 use base::policy::Target;
@@ -38,6 +42,7 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
     let all = [
         versions::routes(),
         tokens::routes(),
+        ec2tokens::routes(),
         scopes::routes(),
         domains::routes(),
         domain_config::routes(),
@@ -62,7 +67,7 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
         revoke_events::routes(),
         consumers::routes(),
     ];
-    all.into_iter().flatten().map(checked).collect()
+    all.into_iter().flatten().map(checked).map(audited::audited).collect()
 }
 
 /// Puts the check of the route's schema before its handler.
@@ -99,6 +104,7 @@ fn guarded(route: Route<Identity>) -> Route<Identity> {
 #[cfg(test)]
 mod tests {
     use super::routes;
+    use crate::audit::change;
     use crate::policy::Policy;
     use platform_http::{Access, Method};
     use std::collections::HashSet;
@@ -129,6 +135,34 @@ mod tests {
     }
 
     #[test]
+    fn every_change_is_audited() {
+        // they tell of themselves, or change nothing that is kept
+        let own = ["/v3/auth/tokens", "/v3/ec2tokens", "/v3/s3tokens", "/v3/users/{user_id}/password"];
+        for route in routes() {
+            let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&route.method);
+            let is_audited = change(&route.method, route.path).is_some();
+            let what = format!("{} {}", route.method, route.path);
+            assert_eq!(is_audited, writes && !own.contains(&route.path), "{what}");
+        }
+        for (method, path, want) in [
+            (Method::POST, "/v3/users", "created user None"),
+            (Method::PATCH, "/v3/users/{user_id}", "updated user Some(\"user_id\")"),
+            (Method::PUT, "/v3/groups/{group_id}/users/{user_id}", "updated group Some(\"group_id\")"),
+            (Method::DELETE, "/v3/projects/{project_id}/tags/{value}", "updated project Some(\"project_id\")"),
+            (
+                Method::PUT,
+                "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}",
+                "created role_assignment Some(\"role_id\")",
+            ),
+            (Method::DELETE, "/v3/OS-TRUST/trusts/{trust_id}", "deleted OS-TRUST:trust Some(\"trust_id\")"),
+            (Method::POST, "/v3/registered_limits", "created registered_limit None"),
+        ] {
+            let c = change(&method, path).unwrap();
+            assert_eq!(format!("{} {} {:?}", c.operation, c.resource, c.id), want, "{method} {path}");
+        }
+    }
+
+    #[test]
     fn no_route_is_listed_twice() {
         let mut seen = HashSet::new();
         for route in routes() {
@@ -141,7 +175,7 @@ mod tests {
         let bare = ["/v3/OS-OAUTH1/consumers", "/v3/OS-OAUTH1/consumers/{consumer_id}"];
         for route in routes() {
             let writes = route.method == Method::POST || route.method == Method::PATCH;
-            let own_check = route.path == "/v3/auth/tokens"
+            let own_check = ["/v3/auth/tokens", "/v3/ec2tokens", "/v3/s3tokens"].contains(&route.path)
                 || route.path.contains("/config")
                 || route.path.ends_with("/OS-EC2")
                 || bare.contains(&route.path);

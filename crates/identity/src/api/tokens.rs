@@ -1,15 +1,13 @@
 //! `/v3/auth/tokens`: log in, validate, log out.
 
 use super::kit::{Answer, no_content, to};
-use crate::auth::Resolved;
+use crate::auth::{Attempt, Resolved};
+use crate::token::EXPIRED_WINDOW;
 use crate::{Error, Identity};
 use base::policy::Target;
 use platform_http::{Call, Method, Reply, Route};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long after its end a service may still ask about a token with `allow_expired`. 48 h: Keystone's default.
-const EXPIRED_WINDOW: Duration = Duration::from_secs(48 * 3600);
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![
@@ -24,8 +22,14 @@ pub(super) fn routes() -> Vec<Route<Identity>> {
 }
 
 async fn log_in(me: Identity, call: Call) -> Answer {
-    let made = me.log_in(call.json()).await;
-    let result = if made.is_ok() { "ok" } else { "refused" };
+    let mut attempt = Attempt::of(&me, &call);
+    let made = me.log_in(call.json(), &mut attempt).await;
+    me.tell_attempt("authenticate", &attempt, &made);
+    let result = match &made {
+        Ok(_) => "ok",
+        Err(Error::TooMany(_)) => "limited",
+        Err(_) => "refused",
+    };
     metrics::counter!("skyiron_identity_logins_total", "result" => result).increment(1);
     let (text, resolved) = made?;
     Ok(Reply::bytes(201, "application/json", resolved.fresh_body(with_catalog(&call)))

@@ -5,7 +5,7 @@ use super::kit::{
     stored, to, with_extra,
 };
 use super::{groups, projects as project_api};
-use crate::auth::{check_new_password, hash_password};
+use crate::auth::{Attempt, check_new_password, hash_password};
 use crate::error::duplicate_is;
 use crate::store::projects::{self, ProjectFilter};
 use crate::store::users::{self, UserFilter, UserRow};
@@ -221,7 +221,11 @@ async fn delete(me: Identity, call: Call) -> Answer {
 async fn change_password(me: Identity, call: Call) -> Answer {
     let body = Fields::of(&call, "user");
     let secret = |key| Secret::new(body.text(key).unwrap_or_default());
-    me.change_password(call.param("user_id"), secret("original_password"), secret("password")).await?;
+    let mut attempt = Attempt::of(&me, &call);
+    let (original, new) = (secret("original_password"), secret("password"));
+    let changed = me.change_password(call.param("user_id"), original, new, &mut attempt).await;
+    me.tell_attempt("updated.user", &attempt, &changed);
+    changed?;
     no_content()
 }
 

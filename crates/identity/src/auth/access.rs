@@ -8,6 +8,15 @@ impl AccessRuleRow {
     pub(crate) fn permits(&self, asked: &Asked<'_>) -> bool {
         permits(&self.service, &self.method, &self.path, asked)
     }
+
+    /// Whether every request this rule is good for is one that `wider` is good for. A pattern is within another only if
+    /// it is the same.
+    pub(crate) fn is_within(&self, wider: &Self) -> bool {
+        let is_literal = !self.path.contains(['*', '{']);
+        let path_is_within =
+            self.path == wider.path || (is_literal && pattern(&wider.path).is_some_and(|p| p.is_match(&self.path)));
+        self.service == wider.service && self.method.eq_ignore_ascii_case(&wider.method) && path_is_within
+    }
 }
 
 /// `service` is a type of the catalog, `path` a pattern: `*` and `{name}` stand for one segment, `**` for any number of
@@ -46,6 +55,32 @@ mod tests {
     use super::*;
     use platform_http::Method;
 
+    fn rule(service: &str, method: &str, path: &str) -> AccessRuleRow {
+        AccessRuleRow {
+            id: String::new(),
+            user_id: String::new(),
+            service: service.into(),
+            path: path.into(),
+            method: method.into(),
+        }
+    }
+
+    #[test]
+    fn rules_within_rules() {
+        let wide = rule("compute", "GET", "/v2.1/servers/*/ips");
+        for (narrow, want) in [
+            (rule("compute", "get", "/v2.1/servers/1/ips"), true),
+            (wide.clone(), true),
+            (rule("compute", "GET", "/v2.1/servers/**/ips"), false),
+            (rule("compute", "GET", "/v2.1/servers/{id}/ips"), false),
+            (rule("compute", "GET", "/v2.1/servers/1/2/ips"), false),
+            (rule("compute", "POST", "/v2.1/servers/1/ips"), false),
+            (rule("image", "GET", "/v2.1/servers/1/ips"), false),
+        ] {
+            assert_eq!(narrow.is_within(&wide), want, "{} {}", narrow.method, narrow.path);
+        }
+    }
+
     #[test]
     fn patterns() {
         for (rule, path, want) in [
@@ -59,13 +94,7 @@ mod tests {
             ("/v2.1/**", "/v2.1/a/b/c", true),
             ("/v2.1/(", "/v2.1/(", true),
         ] {
-            let rule = AccessRuleRow {
-                id: String::new(),
-                user_id: String::new(),
-                service: "compute".into(),
-                path: rule.into(),
-                method: "GET".into(),
-            };
+            let rule = super::tests::rule("compute", "GET", rule);
             let get = Asked { service: "compute-api", method: &Method::GET, path };
             assert_eq!(rule.permits(&get), want, "{} {path}", rule.path);
             assert!(!rule.permits(&Asked { method: &Method::POST, ..get }));

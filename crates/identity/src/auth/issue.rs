@@ -26,6 +26,19 @@ pub(super) struct Order {
 /// Keystone's times of issue are whole seconds.
 const SECOND: i64 = 1_000_000;
 
+/// Down to the second.
+pub(super) fn whole_seconds(t: Timestamp) -> Timestamp {
+    Timestamp(t.0 - t.0.rem_euclid(SECOND))
+}
+
+/// Whether the project or the trustor is gone, disabled or not theirs is nothing to tell.
+fn unless_void(e: Error) -> Error {
+    match e {
+        Error::Refused { status, .. } if status == platform_http::StatusCode::NOT_FOUND => Error::Unauthorized,
+        other => other,
+    }
+}
+
 impl Identity {
     /// The token's text, and what it means. 401 if the user may not have it.
     pub(super) async fn issue(&self, order: Order) -> Result<(Secret, Arc<Resolved>), Error> {
@@ -40,16 +53,12 @@ impl Identity {
             scope: order.scope,
             trust_id: order.trust_id,
             application_credential_id: order.application_credential_id,
-            issued_at: Timestamp(now.0 - now.0.rem_euclid(SECOND)),
-            expires_at: Timestamp(ends.0 - ends.0.rem_euclid(SECOND)),
+            issued_at: whole_seconds(now),
+            expires_at: whole_seconds(ends),
             audit_ids,
         };
         token.issued_at = self.after_revocations(&token).await?;
-        let resolved = self.resolve(token).await.map_err(|e| match e {
-            // whether the project is gone, disabled or not theirs is nothing to tell
-            Error::Refused { status, .. } if status == platform_http::StatusCode::NOT_FOUND => Error::Unauthorized,
-            other => other,
-        })?;
+        let resolved = self.resolve(token).await.map_err(unless_void)?;
         if let Some(trust) = &resolved.trust {
             self.consume_trust(&trust.id).await?;
         }
@@ -69,7 +78,12 @@ impl Identity {
             TokenScope::Project(id) => projects::get(self.db(), id).await?.and_then(|p| p.domain_id),
             TokenScope::Unscoped | TokenScope::System => None,
         };
-        let last = self.last_revocation(token, &user.domain_id, scope_domain.as_deref()).await?;
+        let trust = match &token.trust_id {
+            Some(id) => trusts::get(self.db(), id).await?,
+            None => None,
+        };
+        let givers = self.givers(trust.as_ref()).await.map_err(unless_void)?;
+        let last = self.last_revocation(token, &user.domain_id, &givers, scope_domain.as_deref()).await?;
         Ok(match last {
             Some(at) if token.issued_at <= at => Timestamp((at.0.div_euclid(SECOND) + 1) * SECOND),
             _ => token.issued_at,

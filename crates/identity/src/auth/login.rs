@@ -1,12 +1,14 @@
 //! `POST /v3/auth/tokens`: proofs to a user, what was asked to a scope, both to a token.
 
+use super::attempt::Attempt;
 use super::issue::Order;
-use super::request::{Asked, AuthRequest, DomainRef, Proof, Who};
+use super::request::{AppCredProof, Asked, AuthRequest, DomainRef, Proof, Who};
 use super::resolve::Resolved;
+use crate::store::application_credentials::{self, AppCredRow};
 use crate::store::assignments::{self, On};
 use crate::store::projects::{self, ProjectRow};
+use crate::store::trusts;
 use crate::store::users::{self, UserRow};
-use crate::store::{application_credentials, trusts};
 use crate::token::{Methods, TokenScope};
 use crate::{Error, Identity};
 use base::{Secret, Timestamp};
@@ -21,14 +23,33 @@ struct Shown {
     methods: Methods,
     not_after: Option<Timestamp>,
     chain: Option<String>,
-    application_credential: Option<application_credentials::AppCredRow>,
+    application_credential: Option<AppCredRow>,
+}
+
+impl Shown {
+    /// The token ends with the proof that ends first.
+    fn ends(&mut self, at: Option<Timestamp>) {
+        self.not_after = [self.not_after, at].into_iter().flatten().min();
+    }
+
+    /// The token is of that credential, whatever else was shown. 401 if another one was, too.
+    fn limited_to(&mut self, credential: Option<&AppCredRow>) -> Result<(), Error> {
+        match (&self.application_credential, credential) {
+            (Some(one), Some(other)) if one.id != other.id => Err(Error::Unauthorized),
+            (None, Some(only)) => {
+                self.application_credential = Some(only.clone());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Identity {
     /// The text of a new token, and what it means.
-    pub(crate) async fn log_in(&self, body: &Value) -> Result<(Secret, Arc<Resolved>), Error> {
+    pub(crate) async fn log_in(&self, body: &Value, attempt: &mut Attempt) -> Result<(Secret, Arc<Resolved>), Error> {
         let request = AuthRequest::parse(body)?;
-        let by_app_cred = request.proofs.iter().any(|p| matches!(p, Proof::ApplicationCredential { .. }));
+        let by_app_cred = request.proofs.iter().any(|p| matches!(p, Proof::ApplicationCredential(_)));
         if by_app_cred && request.scope != Asked::Default {
             return Err(Error::unauthorized_because(
                 "Error authenticating with application credential: Application credentials cannot request a scope.",
@@ -36,9 +57,10 @@ impl Identity {
         }
         let mut shown = Shown::default();
         for proof in &request.proofs {
-            self.examine(proof, &mut shown).await?;
+            self.examine(proof, &mut shown, attempt).await?;
         }
         let user = shown.user.ok_or(Error::Unauthorized)?;
+        attempt.is_about(Some(&user.id));
         require_all_factors(&user, shown.methods)?;
         let (scope, trust_id) = match &shown.application_credential {
             // such a credential is for its own project, and so is every token made from its tokens
@@ -57,51 +79,54 @@ impl Identity {
         .await
     }
 
-    async fn examine(&self, proof: &Proof, shown: &mut Shown) -> Result<(), Error> {
+    async fn examine(&self, proof: &Proof, shown: &mut Shown, attempt: &mut Attempt) -> Result<(), Error> {
         let (user, method) = match proof {
             Proof::Password { user, password } => {
                 let found = self.find_user(user).await?;
-                let user = self.check_password(found, password).await?;
-                self.refuse_expired_password(&user)?;
+                let user = self.check_password(user, found, password, attempt).await?;
+                self.refuse_expired_password(&user, attempt)?;
                 (user, Methods::PASSWORD)
             }
+            Proof::Totp { user, passcode } => {
+                let found = self.find_user(user).await?;
+                (self.check_passcode(user, found, passcode, attempt).await?, Methods::TOTP)
+            }
             Proof::Token(text) => (self.by_token(text, shown).await?, Methods::TOKEN),
-            Proof::ApplicationCredential { id, name, user, secret } => {
-                let user = self.by_application_credential(id.as_deref(), name.as_deref(), user.as_ref(), secret, shown);
-                (user.await?, Methods::APPLICATION_CREDENTIAL)
+            Proof::ApplicationCredential(proof) => {
+                (self.by_application_credential(proof, shown, attempt).await?, Methods::APPLICATION_CREDENTIAL)
             }
         };
         if shown.user.as_ref().is_some_and(|other| other.id != user.id) {
-            return Err(Error::Unauthorized);
+            return Err(attempt.refuse("proofs of different users"));
         }
         shown.user = Some(user);
         shown.methods = shown.methods.and(method);
         Ok(())
     }
 
-    /// A token for a token: never longer than the old one, and never more than a trust or a credential gave.
+    /// A token for a token: never longer than the old one, and never more than a trust, a credential or a key gave.
     async fn by_token(&self, text: &Secret, shown: &mut Shown) -> Result<UserRow, Error> {
         // a token that is void is answered with 404 here, as Keystone does
         let old = self.resolve_token(text.expose(), Duration::ZERO).await?;
-        if old.trust.is_some() {
+        if old.trust.is_some() || old.is_of_ec2_key() {
             return Err(Error::forbidden("You are not authorized to perform the requested action."));
         }
         shown.methods = shown.methods.and(old.token.methods);
-        shown.not_after = Some(old.token.expires_at);
+        shown.ends(Some(old.token.expires_at));
         shown.chain = old.token.audit_ids.last().cloned();
-        shown.application_credential.clone_from(&old.application_credential);
+        shown.limited_to(old.application_credential.as_ref())?;
         Ok(old.user.clone())
     }
 
     async fn by_application_credential(
         &self,
-        id: Option<&str>,
-        name: Option<&str>,
-        owner: Option<&Who>,
-        secret: &Secret,
+        proof: &AppCredProof,
         shown: &mut Shown,
+        attempt: &mut Attempt,
     ) -> Result<UserRow, Error> {
-        let found = match (id, name, owner) {
+        let about = format!("application credential {:?} {:?} {:?}", proof.id, proof.name, proof.user);
+        self.admit(&about, attempt)?;
+        let found = match (&proof.id, &proof.name, &proof.user) {
             (Some(id), ..) => application_credentials::get(self.db(), id).await?,
             (None, Some(name), Some(owner)) => match self.find_user(owner).await? {
                 Some(user) => application_credentials::by_name(self.db(), &user.id, name).await?,
@@ -109,16 +134,32 @@ impl Identity {
             },
             _ => None,
         };
+        attempt.is_about(found.as_ref().map(|a| a.user_id.as_str()));
+        let checked = self.check_application_credential(found, &proof.secret, attempt).await;
+        let (found, user) = self.count_if_refused(&about, attempt, checked)?;
+        shown.ends(found.expires_at.map(Timestamp));
+        shown.limited_to(Some(&found))?;
+        Ok(user)
+    }
+
+    /// All refusals look alike and take the time of one hash.
+    async fn check_application_credential(
+        &self,
+        found: Option<AppCredRow>,
+        secret: &Secret,
+        attempt: &mut Attempt,
+    ) -> Result<(AppCredRow, UserRow), Error> {
         let stored = found.as_ref().map(|a| a.secret_hash.clone());
         let right = self.0.passwords.verify(secret.clone(), stored).await?;
-        let found = found.filter(|_| right).ok_or(Error::Unauthorized)?;
-        if found.expires_at.is_some_and(|at| Timestamp(at) <= self.now()) {
-            return Err(Error::Unauthorized);
+        let found = found.ok_or_else(|| attempt.refuse("no such application credential"))?;
+        if !right {
+            return Err(attempt.refuse("wrong secret"));
         }
-        let user = users::get(self.db(), &found.user_id).await?.filter(|u| u.enabled).ok_or(Error::Unauthorized)?;
-        shown.not_after = found.expires_at.map(Timestamp);
-        shown.application_credential = Some(found);
-        Ok(user)
+        if found.expires_at.is_some_and(|at| Timestamp(at) <= self.now()) {
+            return Err(attempt.refuse("application credential expired"));
+        }
+        let user = users::get(self.db(), &found.user_id).await?.filter(|u| u.enabled);
+        Ok((found, user.ok_or_else(|| attempt.refuse("user disabled"))?))
     }
 
     /// `None`: nobody of that name, or their domain is missing or disabled.
@@ -186,7 +227,7 @@ impl Identity {
 
 /// The user's own rules for which proofs together are enough. A rule counts only the methods that exist here.
 fn require_all_factors(user: &UserRow, methods: Methods) -> Result<(), Error> {
-    const KNOWN: [&str; 3] = ["password", "token", "application_credential"];
+    const KNOWN: [&str; 4] = ["password", "token", "application_credential", "totp"];
     let options: Value = serde_json::from_str(&user.options).unwrap_or_default();
     let Some(rules) = options["multi_factor_auth_rules"].as_array() else { return Ok(()) };
     if options["multi_factor_auth_enabled"] == Value::Bool(false) {

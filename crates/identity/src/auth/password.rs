@@ -1,5 +1,7 @@
 //! Passwords of users: checking one, and the rules for a new one.
 
+use super::attempt::{Attempt, about};
+use super::request::Who;
 use crate::store::users::{self, UserRow};
 use crate::{Error, Identity};
 use base::{Secret, Timestamp};
@@ -8,19 +10,39 @@ use serde_json::Value;
 use std::time::Duration;
 
 impl Identity {
-    /// The user, if the password is theirs and they may log in. All refusals look alike and take the time of one hash.
-    pub(super) async fn check_password(&self, user: Option<UserRow>, password: &Secret) -> Result<UserRow, Error> {
+    /// The user, if the password is theirs and they may log in. All refusals look alike and take the time of one hash; after
+    /// too many of them it is 429, without a hash.
+    pub(super) async fn check_password(
+        &self,
+        who: &Who,
+        user: Option<UserRow>,
+        password: &Secret,
+        attempt: &mut Attempt,
+    ) -> Result<UserRow, Error> {
+        attempt.is_about(user.as_ref().map(|u| u.id.as_str()));
+        let about = about(user.as_ref(), who);
+        self.admit(&about, attempt)?;
+        let checked = self.compare_password(user, password, attempt).await;
+        self.count_if_refused(&about, attempt, checked)
+    }
+
+    async fn compare_password(
+        &self,
+        user: Option<UserRow>,
+        password: &Secret,
+        attempt: &mut Attempt,
+    ) -> Result<UserRow, Error> {
         let locked = user.as_ref().is_some_and(|u| self.is_locked(u));
         let stored = user.as_ref().and_then(|u| u.password_hash.clone()).filter(|_| !locked);
         let right = self.0.passwords.verify(password.clone(), stored).await?;
-        let user = user.ok_or(Error::Unauthorized)?;
+        let user = user.ok_or_else(|| attempt.refuse("no such user"))?;
         if locked {
             tracing::warn!(user.id = user.id, "login refused: the account of user {} is locked", user.id);
-            return Err(Error::Unauthorized);
+            return Err(attempt.refuse("account locked"));
         }
         if !right {
             self.count_failure(&user).await?;
-            return Err(Error::Unauthorized);
+            return Err(attempt.refuse("wrong password"));
         }
         if user.failed_attempts > 0 {
             let mut tx = self.db().begin().await?;
@@ -28,18 +50,19 @@ impl Identity {
             tx.commit().await?;
         }
         if !user.enabled {
-            return Err(Error::Unauthorized);
+            return Err(attempt.refuse("user disabled"));
         }
         Ok(user)
     }
 
     /// After the password was found right: whether it is too old, or not the user's own.
-    pub(super) fn refuse_expired_password(&self, user: &UserRow) -> Result<(), Error> {
+    pub(super) fn refuse_expired_password(&self, user: &UserRow, attempt: &mut Attempt) -> Result<(), Error> {
         let old = user.password_expires_at.is_some_and(|at| Timestamp(at) <= self.now());
         let must_change = self.0.config.security.change_password_upon_first_use
             && user.password_by_admin
             && !option(user, "ignore_change_password_upon_first_use");
         if old || must_change {
+            attempt.why = Some("password expired");
             return Err(Error::unauthorized_because(format!(
                 "The password is expired and needs to be changed for user: {}.",
                 user.id
@@ -48,7 +71,7 @@ impl Identity {
         Ok(())
     }
 
-    fn is_locked(&self, user: &UserRow) -> bool {
+    pub(super) fn is_locked(&self, user: &UserRow) -> bool {
         let security = &self.0.config.security;
         let Some(limit) = security.lockout_failure_attempts else { return false };
         if user.failed_attempts < i64::from(limit) || option(user, "ignore_lockout_failure_attempts") {
@@ -86,14 +109,21 @@ impl Identity {
     }
 
     /// `POST /v3/users/{id}/password`: the user proves the old password and sets a new one.
-    pub(crate) async fn change_password(&self, id: &str, original: Secret, new: Secret) -> Result<(), Error> {
+    pub(crate) async fn change_password(
+        &self,
+        id: &str,
+        original: Secret,
+        new: Secret,
+        attempt: &mut Attempt,
+    ) -> Result<(), Error> {
         let user = users::get(self.db(), id).await?;
-        let user = self.check_password(user, &original).await.map_err(|e| match e {
-            Error::Unauthorized => {
-                Error::unauthorized_because("Error when changing user password: wrong user or password")
-            }
-            other => other,
-        })?;
+        let user =
+            self.check_password(&Who::Id(id.to_owned()), user, &original, attempt).await.map_err(|e| match e {
+                Error::Unauthorized => {
+                    Error::unauthorized_because("Error when changing user password: wrong user or password")
+                }
+                other => other,
+            })?;
         if option(&user, "lock_password") {
             return Err(Error::bad_request(format!(
                 "Password change for user {id} is not allowed: the password is locked."

@@ -16,7 +16,17 @@ pub(super) struct AuthRequest {
 pub(super) enum Proof {
     Password { user: Who, password: Secret },
     Token(Secret),
-    ApplicationCredential { id: Option<String>, name: Option<String>, user: Option<Who>, secret: Secret },
+    ApplicationCredential(AppCredProof),
+    Totp { user: Who, passcode: Secret },
+}
+
+/// The credential by id, or by name and its user.
+#[derive(Debug)]
+pub(super) struct AppCredProof {
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) user: Option<Who>,
+    pub(super) secret: Secret,
 }
 
 /// A thing by id, or by name within a domain.
@@ -99,7 +109,18 @@ impl Proof {
                     None => None,
                 };
                 let secret = text(data, "secret").ok_or_else(|| Error::missing("secret", "application credential"))?;
-                Ok(Self::ApplicationCredential { id, name, user, secret: Secret::new(secret) })
+                Ok(Self::ApplicationCredential(AppCredProof { id, name, user, secret: Secret::new(secret) }))
+            }
+            "totp" => {
+                let user = &data["user"];
+                if !user.is_object() {
+                    return Err(Error::missing("user", "totp"));
+                }
+                let passcode = text(user, "passcode").ok_or_else(|| Error::missing("passcode", "user"))?;
+                Ok(Self::Totp {
+                    user: Who::parse(user, "identity/totp/user", "user")?,
+                    passcode: Secret::new(passcode),
+                })
             }
             _ => Err(Error::unauthorized_because("Attempted to authenticate with an unsupported method.")),
         }

@@ -1,13 +1,14 @@
 //! What a token means now: names, roles, and whether everything it rests on still stands.
 
 use super::catalog::Catalog;
+use super::issue::whole_seconds;
 use crate::store::application_credentials::{self, AppCredRow};
 use crate::store::assignments::{self, On, RoleRef};
 use crate::store::projects::{self, ProjectRow};
 use crate::store::trusts::{self, TrustRow};
 use crate::store::users::{self, UserRow};
 use crate::store::{access_rules, revocations, roles};
-use crate::token::{Token, TokenScope};
+use crate::token::{Methods, Token, TokenScope};
 use crate::{Error, Identity};
 use base::{DomainId, ProjectId, Scope, Timestamp, TokenFacts, UserId};
 use bytes::Bytes;
@@ -34,6 +35,13 @@ pub(crate) struct Resolved {
     pub(crate) catalog: Arc<Catalog>,
     /// Ready-made answers to "validate this token", with and without the catalog.
     pub(super) bodies: [OnceLock<Bytes>; 2],
+}
+
+impl Resolved {
+    /// Whether a signed AWS request was exchanged for it.
+    pub(crate) fn is_of_ec2_key(&self) -> bool {
+        self.token.methods.has(Methods::EC2_CREDENTIAL)
+    }
 }
 
 /// Why a token is void. The caller learns no more than that it is.
@@ -69,22 +77,25 @@ impl Identity {
         Ok(resolved)
     }
 
-    /// Reads everything the token rests on.
-    pub(super) async fn resolve(&self, token: Token) -> Result<Resolved, Error> {
+    /// Reads everything the token rests on. The token found ends no later than its trust and its application credential.
+    pub(super) async fn resolve(&self, mut token: Token) -> Result<Resolved, Error> {
         // before the first read: a change that comes between makes what we find stale at once
         let revision = self.0.revision.get();
         let (own_user, own_domain) = self.enabled_user(&token.user_id).await?;
         let trust = self.trust_of(&token).await?;
-        let (user, user_domain) = match &trust {
-            Some(t) => {
-                let (trustor, domain) = self.enabled_user(&t.trustor_user_id).await?;
-                if t.impersonation { (trustor, domain) } else { (own_user, own_domain) }
-            }
-            None => (own_user, own_domain),
-        };
+        let givers = self.givers(trust.as_ref()).await?;
         let (project, domain) = self.scope_of(&token).await?;
-        self.refuse_revoked(&token, &user_domain, domain.as_ref()).await?;
+        self.refuse_revoked(&token, &own_domain, &givers, domain.as_ref()).await?;
+        let (user, user_domain) = match (&trust, givers.into_iter().next()) {
+            (Some(t), Some(trustor)) if t.impersonation => trustor,
+            _ => (own_user, own_domain),
+        };
         let application_credential = self.application_credential_of(&token).await?;
+        let ends =
+            [trust.as_ref().and_then(|t| t.expires_at), application_credential.as_ref().and_then(|a| a.expires_at)];
+        for end in ends.into_iter().flatten() {
+            token.expires_at = token.expires_at.min(whole_seconds(Timestamp(end)));
+        }
         let roles = self.roles_of(&token, trust.as_ref(), application_credential.as_ref()).await?;
         if roles.is_empty() && token.scope != TokenScope::Unscoped {
             return Err(void());
@@ -118,6 +129,19 @@ impl Identity {
         Ok((user, domain))
     }
 
+    /// Everybody whose roles a trust hands on, its own trustor first: with a redelegated one, those of the trusts above
+    /// it, too. Void once any of them may not log in.
+    pub(super) async fn givers(&self, trust: Option<&TrustRow>) -> Result<Vec<(UserRow, ProjectRow)>, Error> {
+        let Some(trust) = trust else { return Ok(Vec::new()) };
+        let mut givers: Vec<(UserRow, ProjectRow)> = Vec::new();
+        for link in trusts::chain(self.db(), trust).await? {
+            if !givers.iter().any(|(known, _)| known.id == link.trustor_user_id) {
+                givers.push(self.enabled_user(&link.trustor_user_id).await?);
+            }
+        }
+        Ok(givers)
+    }
+
     async fn trust_of(&self, token: &Token) -> Result<Option<TrustRow>, Error> {
         let Some(id) = &token.trust_id else { return Ok(None) };
         let trust = trusts::get(self.db(), id).await?.filter(|t| t.trustee_user_id == token.user_id);
@@ -141,18 +165,25 @@ impl Identity {
         }
     }
 
-    async fn refuse_revoked(&self, token: &Token, own: &ProjectRow, domain: Option<&ProjectRow>) -> Result<(), Error> {
-        match self.last_revocation(token, &own.id, domain.map(|d| d.id.as_str())).await? {
+    async fn refuse_revoked(
+        &self,
+        token: &Token,
+        own: &ProjectRow,
+        givers: &[(UserRow, ProjectRow)],
+        domain: Option<&ProjectRow>,
+    ) -> Result<(), Error> {
+        match self.last_revocation(token, &own.id, givers, domain.map(|d| d.id.as_str())).await? {
             Some(at) if token.issued_at <= at => Err(void()),
             _ => Ok(()),
         }
     }
 
-    /// When tokens like this one were last made void.
+    /// When tokens like this one were last made void: of this user or of one whose roles it carries.
     pub(super) async fn last_revocation(
         &self,
         token: &Token,
         user_domain: &str,
+        givers: &[(UserRow, ProjectRow)],
         scope_domain: Option<&str>,
     ) -> Result<Option<Timestamp>, Error> {
         let project = match &token.scope {
@@ -161,7 +192,11 @@ impl Identity {
         };
         let audit_id = token.audit_ids.first().map(String::as_str).unwrap_or_default();
         let domains = [Some(user_domain), scope_domain];
-        Ok(revocations::last(self.db(), audit_id, &token.user_id, project, domains).await?)
+        let mut last = revocations::last(self.db(), audit_id, &token.user_id, project, domains).await?;
+        for (user, domain) in givers {
+            last = last.max(revocations::last(self.db(), audit_id, &user.id, None, [Some(&domain.id), None]).await?);
+        }
+        Ok(last)
     }
 
     async fn application_credential_of(&self, token: &Token) -> Result<Option<AppCredRow>, Error> {

@@ -6,6 +6,7 @@ use platform_db::{Db, DbError, FromRow, Tx, args};
 pub(crate) struct ConsumerRow {
     pub(crate) id: String,
     pub(crate) description: Option<String>,
+    /// Encrypted.
     pub(crate) secret: String,
     pub(crate) extra: String,
 }

@@ -1,4 +1,4 @@
-//! SQL, one file a table or a question. What is written here is what the tables of `0002_identity.sql` hold.
+//! SQL, one file a table or a question. The tables are those of `0002_identity.sql` and `0012_identity_totp.sql`.
 
 pub(crate) mod access_rules;
 pub(crate) mod application_credentials;
@@ -15,5 +15,7 @@ pub(crate) mod projects;
 pub(crate) mod revision;
 pub(crate) mod revocations;
 pub(crate) mod roles;
+pub(crate) mod sealed;
+pub(crate) mod totp_steps;
 pub(crate) mod trusts;
 pub(crate) mod users;

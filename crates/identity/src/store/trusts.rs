@@ -36,16 +36,22 @@ pub(crate) async fn role_ids(db: &Db, id: &str) -> Result<Vec<String>, DbError> 
     Ok(rows.into_iter().map(|r| r.0).collect())
 }
 
-/// Whose roles they were before anybody handed them on.
-pub(crate) async fn original_trustor(db: &Db, trust: &TrustRow) -> Result<String, DbError> {
-    let mut current = trust.clone();
-    while let Some(id) = &current.redelegated_trust_id {
-        match get(db, id).await? {
-            Some(parent) => current = parent,
+/// The trust and those it was handed on from, up to the first.
+pub(crate) async fn chain(db: &Db, trust: &TrustRow) -> Result<Vec<TrustRow>, DbError> {
+    let mut chain = vec![trust.clone()];
+    while let Some(id) = chain.last().and_then(|t| t.redelegated_trust_id.clone()) {
+        match get(db, &id).await? {
+            Some(parent) => chain.push(parent),
             None => break,
         }
     }
-    Ok(current.trustor_user_id)
+    Ok(chain)
+}
+
+/// Whose roles they were before anybody handed them on.
+pub(crate) async fn original_trustor(db: &Db, trust: &TrustRow) -> Result<String, DbError> {
+    let first = chain(db, trust).await?.pop();
+    Ok(first.map_or_else(|| trust.trustor_user_id.clone(), |t| t.trustor_user_id))
 }
 
 pub(crate) async fn insert(tx: &mut Tx, t: &TrustRow, roles: &[String]) -> Result<(), DbError> {

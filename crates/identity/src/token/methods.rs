@@ -1,7 +1,9 @@
 //! How somebody proved who they are, as a set.
 
-/// Bits as Keystone's default `[auth] methods` numbers them.
-const NAMES: [&str; 6] = ["external", "password", "token", "oauth1", "mapped", "application_credential"];
+/// Bits as Keystone's default `[auth] methods` numbers them; the last two are the next ones of a Keystone that has them
+/// added in this order.
+const NAMES: [&str; 8] =
+    ["external", "password", "token", "oauth1", "mapped", "application_credential", "ec2credential", "totp"];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Methods(u32);
@@ -10,6 +12,9 @@ impl Methods {
     pub const PASSWORD: Self = Self(2);
     pub const TOKEN: Self = Self(4);
     pub const APPLICATION_CREDENTIAL: Self = Self(32);
+    /// An EC2 key: whatever has it is limited to the key's project.
+    pub const EC2_CREDENTIAL: Self = Self(64);
+    pub const TOTP: Self = Self(128);
 
     pub fn from_bits(bits: i64) -> Option<Self> {
         let bits = u32::try_from(bits).ok()?;

@@ -1,7 +1,11 @@
 use super::fernet::{self, FernetKey};
 use super::*;
 use base::Timestamp;
+use keys::rotate as rotate_keys;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const USER: &str = "0123456789abcdef0123456789abcdef";
@@ -103,31 +107,116 @@ fn payloads_that_are_not_ours_are_refused() {
     }
 }
 
+/// Rules that let a test rotate at once.
+fn at_once(lives: Option<Duration>) -> Rotation {
+    Rotation { settle: Duration::ZERO, lives, at_least: 3 }
+}
+
+fn names(at: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(at).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn rotation_keeps_old_tokens_for_a_while_and_files_private() {
+fn rotation_never_surprises_a_process_and_files_are_private() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("keys");
-    let repository = KeyRepository::open(&at, 3).unwrap();
-    let first = repository.seal(1, b"first");
-    let elsewhere = KeyRepository::open(&at, 3).unwrap();
-    assert_eq!(elsewhere.open_token(&first), Some((1, b"first".to_vec())));
-    repository.rotate().unwrap();
-    let second = repository.seal(2, b"second");
-    assert!(repository.open_token(&first).is_some());
+    let (here, elsewhere) = (KeyRepository::open(&at).unwrap(), KeyRepository::open(&at).unwrap());
+    let first = here.seal(1, b"first");
+    let rotated = rotate_keys(&at, &at_once(Some(Duration::ZERO))).unwrap();
+    assert_eq!(rotated, Rotated { primary: 2, dropped: vec![], kept: 3 });
+    here.refresh();
     // made with what was the staged key, which everybody had already
+    let second = here.seal(2, b"second");
     assert_eq!(elsewhere.open_token(&second), Some((2, b"second".to_vec())));
-    repository.rotate().unwrap();
-    assert!(repository.open_token(&second).is_some());
-    assert_eq!(repository.open_token(&first), None, "two rotations with three keys: gone");
-
-    let mut names: Vec<String> =
-        std::fs::read_dir(&at).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    assert_eq!(names, ["0", "2", "3"]);
-    for name in names {
+    assert!(here.open_token(&first).is_some());
+    assert_eq!(names(&at), ["0", "1", "2"]);
+    for name in names(&at) {
         let mode = std::fs::metadata(at.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
+}
+
+#[test]
+fn a_key_is_dropped_once_nothing_living_was_made_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = KeyRepository::open(dir.path()).unwrap();
+    let first = keys.seal(1, b"first");
+    let hour = Duration::from_secs(3600);
+    for _ in 0..6 {
+        assert_eq!(rotate_keys(dir.path(), &at_once(Some(hour))).unwrap().dropped, Vec::<u64>::new());
+    }
+    keys.refresh();
+    assert!(keys.open_token(&first).is_some(), "however many rotations later");
+    // the key stopped being primary when the next one was written
+    let aged = |name: &str| {
+        let file = std::fs::File::options().write(true).open(dir.path().join(name)).unwrap();
+        file.set_modified(SystemTime::now() - hour - Duration::from_secs(5)).unwrap();
+    };
+    aged("2");
+    assert_eq!(rotate_keys(dir.path(), &at_once(Some(hour))).unwrap().dropped, [1]);
+    keys.refresh();
+    assert_eq!(keys.open_token(&first), None);
+    for name in ["3", "4", "5", "6", "7", "8"] {
+        aged(name);
+    }
+    let rotated = rotate_keys(dir.path(), &at_once(Some(hour))).unwrap();
+    assert_eq!((rotated.kept, names(dir.path())), (3, vec!["0".into(), "8".into(), "9".into()]), "three at least");
+    assert_eq!(rotate_keys(dir.path(), &at_once(None)).unwrap().dropped, Vec::<u64>::new(), "never, if so told");
+}
+
+#[test]
+fn what_a_rotation_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = Rotation { settle: Duration::from_secs(60), ..at_once(None) };
+    assert!(matches!(rotate_keys(dir.path(), &rules), Err(KeyError::Empty(_))));
+    let keys = KeyRepository::open(dir.path()).unwrap();
+    let before = names(dir.path());
+    assert!(matches!(rotate_keys(dir.path(), &rules), Err(KeyError::TooSoon(_))));
+    let held = std::fs::File::open(dir.path()).unwrap();
+    held.try_lock().unwrap();
+    assert!(matches!(rotate_keys(dir.path(), &at_once(None)), Err(KeyError::Busy(_))));
+    assert_eq!(names(dir.path()), before, "nothing has changed");
+    drop(held);
+    // a folder that cannot be read leaves the keys as they are
+    let token = keys.seal(1, b"x");
+    std::fs::write(dir.path().join("7"), "short").unwrap();
+    keys.refresh();
+    assert!(keys.open_token(&token).is_some());
+    assert!(rotate_keys(dir.path(), &at_once(None)).unwrap_err().to_string().contains("/7: not a Fernet key"));
+}
+
+#[test]
+fn a_folder_is_read_as_it_was_at_one_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = KeyRepository::open(dir.path()).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                s.spawn(|| {
+                    let mine = KeyRepository::open(dir.path()).unwrap();
+                    while !done.load(Ordering::Relaxed) {
+                        mine.refresh();
+                        let before = names(dir.path()).iter().filter_map(|n| n.parse::<u64>().ok()).max();
+                        // whatever primary was there before we read, we know
+                        let key = std::fs::read_to_string(dir.path().join(before.unwrap().to_string())).unwrap();
+                        mine.refresh();
+                        let sealed = FernetKey::parse(&key).unwrap().seal(1, b"x");
+                        assert!(mine.open_token(&sealed).is_some(), "{before:?}");
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..30 {
+            rotate_keys(dir.path(), &at_once(None)).unwrap();
+            writer.refresh();
+        }
+        done.store(true, Ordering::Relaxed);
+        readers.into_iter().for_each(|r| r.join().unwrap());
+    });
 }
 
 #[test]
@@ -135,7 +224,7 @@ fn processes_that_make_the_repository_together_end_with_the_same_keys() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("keys");
     let opened: Vec<KeyRepository> = std::thread::scope(|s| {
-        let threads: Vec<_> = (0..8).map(|_| s.spawn(|| KeyRepository::open(&at, 3).unwrap())).collect();
+        let threads: Vec<_> = (0..8).map(|_| s.spawn(|| KeyRepository::open(&at).unwrap())).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     for one in &opened {
@@ -149,7 +238,7 @@ fn processes_that_make_the_repository_together_end_with_the_same_keys() {
 fn a_damaged_key_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("1"), "short").unwrap();
-    assert!(KeyRepository::open(dir.path(), 3).unwrap_err().to_string().contains("/1: not a Fernet key"));
+    assert!(KeyRepository::open(dir.path()).unwrap_err().to_string().contains("/1: not a Fernet key"));
 }
 
 #[test]

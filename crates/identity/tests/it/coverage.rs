@@ -23,7 +23,7 @@ const FOR_ALL: &[&str] = &[
 const MUST_BE_FOREIGN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A body that passes the route's schema, so that the rule and not the body is what refuses.
-fn body(schema: Option<&str>) -> Value {
+pub(crate) fn body(schema: Option<&str>) -> Value {
     match schema {
         Some("users.create") => json!({"user": {"name": "x"}}),
         Some("users.update") => json!({"user": {"name": "x"}}),
@@ -58,7 +58,7 @@ fn body(schema: Option<&str>) -> Value {
     }
 }
 
-fn fill_in(path: &str) -> String {
+pub(crate) fn fill_in(path: &str) -> String {
     let named = |s: &str| match s {
         "{group}" if path.contains("/config") => "identity".to_owned(),
         "{option}" => "driver".to_owned(),

@@ -166,6 +166,153 @@ async fn a_trust_hands_on_roles_until_it_ends() {
 }
 
 #[tokio::test]
+async fn what_an_application_credential_makes_keeps_its_access_rules() {
+    on_each(|w| async move {
+        let (_, _, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let make = "/v3/users/*/application_credentials".to_owned();
+        let rule =
+            |service: &str, method: &str, path: &str| json!({"service": service, "method": method, "path": path});
+        let rules = json!([rule("identity", "POST", &make), rule("compute", "GET", "/v2.1/servers/*")]);
+        let body = json!({"application_credential": {"name": "first", "unrestricted": true, "access_rules": rules}});
+        let made = w.post(&all, &token, body).await["application_credential"].clone();
+        let first = w.log_in(by_app_cred(&made["id"], &made["secret"]), Value::Null).await.text("x-subject-token");
+        let named = |name: &str, rules: Value| json!({"application_credential": {"name": name, "access_rules": rules}});
+        for (n, wider) in [
+            rule("compute", "POST", "/v2.1/servers/*"),
+            rule("compute", "GET", "/v2.1/**"),
+            rule("image", "GET", "/v2.1/servers/*"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            w.expect(403, "POST", &all, &first, named(&format!("wider{n}"), json!([wider]))).await;
+        }
+        let shown = async |name: &str, rules: Value| {
+            let made = w.post(&all, &first, named(name, rules)).await;
+            let rules = made["application_credential"]["access_rules"].as_array().unwrap().clone();
+            rules.iter().map(|r| r["path"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let narrow = shown("narrow", json!([rule("compute", "GET", "/v2.1/servers/1")])).await;
+        assert_eq!(narrow.into_iter().collect::<Vec<_>>(), ["/v2.1/servers/1"]);
+        let silent = shown("silent", json!([])).await;
+        assert_eq!(silent.into_iter().collect::<Vec<_>>(), ["/v2.1/servers/*", make.as_str()]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_several_proofs_the_one_that_ends_first_ends_the_token() {
+    on_each(|w| async move {
+        let (_, p, ann, token) = ann(&w).await;
+        let all = format!("/v3/users/{ann}/application_credentials");
+        let body = json!({"application_credential": {"name": "short", "expires_at": "2026-01-02T03:34:05"}});
+        let short = w.post(&all, &token, body).await["application_credential"].clone();
+        let made = w.post(&all, &token, json!({"application_credential": {"name": "long"}})).await;
+        let long = made["application_credential"].clone();
+        let both = |methods: [&str; 2], token: &str, credential: &Value| {
+            json!({"methods": methods, "token": {"id": token},
+                   "application_credential": {"id": credential["id"], "secret": credential["secret"]}})
+        };
+        for methods in [["application_credential", "token"], ["token", "application_credential"]] {
+            let reply = w.log_in(both(methods, &token, &short), Value::Null).await;
+            let t = &reply.body["token"];
+            assert_eq!(t["expires_at"], "2026-01-02T03:34:05.000000Z", "{methods:?}");
+            assert_eq!(t["application_credential"]["id"], short["id"], "{methods:?}");
+            // a token of one credential beside another one
+            let of_short = reply.text("x-subject-token");
+            assert_eq!(w.log_in(both(methods, &of_short, &long), Value::Null).await.status, 401, "{methods:?}");
+        }
+        w.clock.advance(Duration::from_secs(600));
+        let mut identity = password("ann", "ann");
+        for methods in [["password", "token"], ["token", "password"]] {
+            identity["methods"] = json!(methods);
+            identity["token"] = json!({"id": token});
+            let reply = w.log_in(identity.clone(), project(&p)).await;
+            assert_eq!(reply.body["token"]["expires_at"], "2026-01-02T04:04:05.000000Z", "{methods:?}");
+        }
+    })
+    .await;
+}
+
+/// A trust of Ann's to Bob on her project, and its id.
+async fn trust(w: &World, token: &str, ann: &str, bob: &str, p: &str, extra: Value) -> Value {
+    let mut trust = json!({"trustor_user_id": ann, "trustee_user_id": bob, "project_id": p,
+                           "impersonation": true, "roles": [{"name": "member"}]});
+    trust.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    let made = w.post("/v3/OS-TRUST/trusts", token, json!({"trust": trust})).await;
+    made["trust"]["id"].clone()
+}
+
+#[tokio::test]
+async fn a_trust_s_token_ends_with_its_trust() {
+    on_each(|w| async move {
+        let (admin, p, ann, token) = ann(&w).await;
+        let bob = w.user(&admin, "bob", None).await;
+        let ends = json!({"expires_at": "2026-01-02T03:14:05.500000Z"});
+        let id = trust(&w, &token, &ann, &bob, &p, ends).await;
+        let by_trust = async |id: &Value| w.log_in(password("bob", "bob"), json!({"OS-TRUST:trust": {"id": id}})).await;
+        let reply = by_trust(&id).await;
+        assert_eq!(reply.body["token"]["expires_at"], "2026-01-02T03:14:05.000000Z", "ten minutes, not an hour");
+        let trusted = reply.text("x-subject-token");
+        let facts = w.identity.authenticate(&trusted).await.unwrap();
+        assert_eq!(facts.expires_at.micros_z(), "2026-01-02T03:14:05.000000Z", "what others may remember it for");
+        w.clock.advance(Duration::from_secs(600));
+        assert!(!w.is_good(&trusted).await, "although nothing was written since");
+
+        let id = trust(&w, &token, &ann, &bob, &p, json!({})).await;
+        let trusted = by_trust(&id).await.text("x-subject-token");
+        assert!(w.is_good(&trusted).await);
+        w.expect(204, "DELETE", &format!("/v3/OS-TRUST/trusts/{}", id.as_str().unwrap()), &token, Value::Null).await;
+        assert!(!w.is_good(&trusted).await, "at once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trust_s_token_ends_with_its_trustor_s_and_its_trustee_s_and_does_not_come_back() {
+    on_each(|w| async move {
+        let (admin, p, ann, _) = ann(&w).await;
+        let bob = w.user(&admin, "bob", None).await;
+        for who in [&ann, &bob] {
+            let token = w.token(password("ann", "ann"), project(&p)).await;
+            let id = trust(&w, &token, &ann, &bob, &p, json!({"impersonation": false})).await;
+            let scope = json!({"OS-TRUST:trust": {"id": id}});
+            let trusted = w.token(password("bob", "bob"), scope.clone()).await;
+            assert!(w.is_good(&trusted).await);
+            let path = format!("/v3/users/{who}");
+            w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": false}})).await;
+            assert!(!w.is_good(&trusted).await, "{who} off");
+            assert_eq!(w.log_in(password("bob", "bob"), scope.clone()).await.status, 401);
+            w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": true}})).await;
+            assert!(!w.is_good(&trusted).await, "{who} on again");
+            let again = w.token(password("bob", "bob"), scope).await;
+            assert!(w.is_good(&again).await, "a new one is good in the same second");
+            w.clock.advance(Duration::from_secs(1));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redelegated_trust_ends_with_whoever_s_roles_it_hands_on() {
+    on_each(|w| async move {
+        let (admin, p, ann, token) = ann(&w).await;
+        let bob = w.user(&admin, "bob", None).await;
+        let cid = w.user(&admin, "cid", None).await;
+        let may = json!({"impersonation": false, "allow_redelegation": true});
+        let first = trust(&w, &token, &ann, &bob, &p, may).await;
+        let bobs = w.token(password("bob", "bob"), json!({"OS-TRUST:trust": {"id": first}})).await;
+        let second = trust(&w, &bobs, &bob, &cid, &p, json!({"impersonation": false})).await;
+        let cids = w.token(password("cid", "cid"), json!({"OS-TRUST:trust": {"id": second}})).await;
+        assert!(w.is_good(&cids).await);
+        w.expect(200, "PATCH", &format!("/v3/users/{ann}"), &admin, json!({"user": {"enabled": false}})).await;
+        assert!(!w.is_good(&cids).await, "the roles are those of the first trustor");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_expired_application_credential_is_none() {
     on_each(|w| async move {
         let (_, _, ann, token) = ann(&w).await;

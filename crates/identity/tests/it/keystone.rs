@@ -5,6 +5,8 @@ use crate::world::{NOW, PASSWORD, World, on_each, password, project};
 use base::Secret;
 use base::time::ManualClock;
 use identity::keystone::{KeystoneAuth, KeystoneLimits, KeystoneSettings};
+use identity::token::Rotation;
+use identity::token::keys::{FERNET_KEYS, rotate};
 use platform_http::{Asked, AuthError, Authenticate, Listening, Method, ProjectLimits, serve};
 use serde_json::json;
 use std::sync::Arc;
@@ -83,7 +85,8 @@ async fn what_is_known_is_believed_while_it_is_away_and_nothing_else() {
         far.authenticate(&known).await.expect("still believed");
         assert!(matches!(far.authenticate(&unknown).await, Err(AuthError::Unavailable(_))));
         // back again, its keys rotated meanwhile
-        w.identity.rotate_keys().unwrap();
+        let rules = Rotation { settle: Duration::ZERO, lives: None, at_least: 3 };
+        rotate(&w.config.key_dir.join(FERNET_KEYS), &rules).unwrap();
         let served = Served::at(&w, &address).await;
         far.authenticate(&unknown).await.unwrap();
         served.end().await;

@@ -1,9 +1,11 @@
 //! Identity as its clients see it: the real service, the real database, on both engines.
 
 mod assignments;
+mod audit;
 mod catalog;
 mod coverage;
 mod delegation;
+mod derivation;
 mod http;
 mod keystone;
 mod limits;
@@ -12,6 +14,10 @@ mod people;
 mod projects;
 mod remote;
 mod revocation;
+mod rotation;
 mod secrets;
+mod security;
+mod signed;
+mod throttle;
 mod versions;
 mod world;

@@ -203,7 +203,7 @@ async fn a_user_s_own_rules_ask_for_more_than_one_proof() {
         let reply = w.log_in(password("ann", "ann"), Value::Null).await;
         assert_eq!(reply.status, 401);
         assert!(reply.body["error"]["message"].as_str().unwrap().starts_with("Insufficient auth methods"));
-        let unknown = json!({"multi_factor_auth_rules": [["password", "totp"]]});
+        let unknown = json!({"multi_factor_auth_rules": [["password", "magic"]]});
         w.expect(200, "PATCH", &format!("/v3/users/{id}"), &admin, json!({"user": {"options": unknown}})).await;
         w.token(password("ann", "ann"), Value::Null).await;
     })

@@ -1,6 +1,7 @@
 //! Credentials, EC2 keys, OAuth consumers, policies: things that are only kept.
 
 use crate::world::{on_each, password, project};
+use identity::token::keys::{CREDENTIAL_KEYS, KeyRepository};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -51,6 +52,18 @@ async fn ec2_keys() {
         assert_eq!(w.get(&one, &token).await["credential"], made);
         assert_eq!(w.get(&all, &token).await["credentials"], json!([made]));
         w.expect(404, "POST", &all, &token, json!({"tenant_id": "nope"})).await;
+        // the general view of it: another type would lose what it is bound to, and another's would gain an id it is not
+        let listed = w.get("/v3/credentials?type=ec2", &token).await["credentials"].clone();
+        let general = format!("/v3/credentials/{}", listed[0]["id"].as_str().unwrap());
+        w.expect(400, "PATCH", &general, &token, json!({"credential": {"type": "cert"}})).await;
+        w.expect(200, "PATCH", &general, &token, json!({"credential": {"type": "ec2"}})).await;
+        let cert = json!({"credential": {"type": "cert", "user_id": ann, "blob": "{}"}});
+        let cert = w.post("/v3/credentials", &token, cert).await["credential"]["id"].as_str().unwrap().to_owned();
+        let blob = json!({"access": "a", "secret": "s"}).to_string();
+        for kind in ["ec2", "EC2"] {
+            let change = json!({"credential": {"type": kind, "blob": blob}});
+            w.expect(400, "PATCH", &format!("/v3/credentials/{cert}"), &token, change).await;
+        }
         w.user(&admin, "bob", Some(("member", &p))).await;
         let bob = w.token(password("bob", "bob"), project(&p)).await;
         w.expect(403, "GET", &one, &bob, Value::Null).await;
@@ -65,7 +78,21 @@ async fn consumers_and_policies() {
     on_each(|w| async move {
         let admin = w.admin().await;
         let made = w.post("/v3/OS-OAUTH1/consumers", &admin, json!({"consumer": {"description": "d"}})).await;
-        assert!(made["consumer"]["secret"].is_string());
+        let secret = made["consumer"]["secret"].as_str().unwrap().to_owned();
+        let stored = async || {
+            let rows: Vec<(String,)> =
+                w.db.fetch_all("SELECT secret FROM identity_consumers", Vec::new()).await.unwrap();
+            rows[0].0.clone()
+        };
+        assert!(stored().await.starts_with("gAAAAA"), "encrypted");
+        // as an older version stored it: the next start encrypts it
+        let mut tx = w.db.begin().await.unwrap();
+        tx.execute("UPDATE identity_consumers SET secret = $1", platform_db::args![&secret]).await.unwrap();
+        tx.commit().await.unwrap();
+        identity::Identity::open(w.db.clone(), w.config.clone(), w.clock.clone()).await.unwrap();
+        let sealed = stored().await;
+        let keys = KeyRepository::open(&w.config.key_dir.join(CREDENTIAL_KEYS)).unwrap();
+        assert_eq!(keys.open_token(&sealed).map(|(_, clear)| clear), Some(secret.into_bytes()));
         let path = format!("/v3/OS-OAUTH1/consumers/{}", made["consumer"]["id"].as_str().unwrap());
         assert_eq!(w.get(&path, &admin).await["consumer"].get("secret"), None);
         w.expect(200, "PATCH", &path, &admin, json!({"consumer": {"description": "e"}})).await;

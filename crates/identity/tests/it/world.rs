@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use identity::{CatalogEntry, Identity, IdentityConfig, Scheme, SecurityCompliance};
 use platform_db::Db;
 use platform_db::testing::on_each_engine;
-use platform_http::{Body, HeaderMap, Service};
+use platform_http::{Body, HeaderMap, Peer, Service};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -43,24 +43,33 @@ where
     F: Fn(World) -> Fut,
     Fut: Future<Output = ()>,
 {
+    with_config(|config| config.security = security.clone(), test).await;
+}
+
+/// `change`: what is different from the defaults of a test.
+pub(crate) async fn with_config<C, F, Fut>(change: C, test: F)
+where
+    C: Fn(&mut IdentityConfig),
+    F: Fn(World) -> Fut,
+    Fut: Future<Output = ()>,
+{
     on_each_engine(|db| {
-        let security = security.clone();
-        let test = &test;
-        async move { test(World::start(db, security).await).await }
+        let (test, change) = (&test, &change);
+        async move { test(World::start(db, change).await).await }
     })
     .await;
 }
 
 impl World {
-    async fn start(db: Db, security: SecurityCompliance) -> Self {
+    async fn start(db: Db, change: impl Fn(&mut IdentityConfig)) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let mut config = IdentityConfig::new(keys.path(), Secret::new(PASSWORD));
         config.scheme = Scheme::Scrypt { log_n: 4, r: 8, p: 1 };
-        config.security = security;
         config.catalog = vec![
             CatalogEntry::everywhere("identity", "keystone", "http://cloud/identity"),
             CatalogEntry::everywhere("compute", "nova", "http://cloud/compute/v2.1/%(project_id)s"),
         ];
+        change(&mut config);
         let clock = ManualClock::starting_at(NOW);
         let (identity, _) = Identity::open(db.clone(), config.clone(), clock.clone()).await.unwrap();
         let service = identity::service(&identity, "http://cloud/identity");
@@ -68,7 +77,22 @@ impl World {
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        self.call_from(None, method, path, headers, body).await
+    }
+
+    /// A call over a connection from that address.
+    pub(crate) async fn call_from(
+        &self,
+        peer: Option<&str>,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Reply {
         let mut request = ::http::Request::builder().method(method).uri(path).header("host", "cloud");
+        if let Some(peer) = peer {
+            request = request.extension(Peer(peer.parse().unwrap()));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

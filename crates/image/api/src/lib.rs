@@ -47,7 +47,7 @@ mod versions;
 
 pub use bus::BusRegistry;
 pub use cache::{Cache, CacheSettings, keep as keep_cache};
-pub use fetch::{BadNetwork, FetchSettings, Network, Pace, Resolve, SystemResolver, UrlFilter};
+pub use fetch::{FetchSettings, Pace, Resolve, SystemResolver, UrlFilter};
 pub use glance::{Glance, ImageApi};
 pub use import::{ImportSettings, Imports, Staging, work};
 pub use janitor::{tend, tend_alone};

@@ -228,7 +228,7 @@ impl Run<'_> {
 }
 
 /// Sixty-four bytes at a time: the compiler makes vector instructions of it.
-fn is_zero(bytes: &[u8]) -> bool {
+pub fn is_zero(bytes: &[u8]) -> bool {
     let mut chunks = bytes.chunks_exact(64);
     chunks.by_ref().all(|c| c.iter().fold(0, |all, &b| all | b) == 0) && chunks.remainder().iter().all(|&b| b == 0)
 }

@@ -11,6 +11,7 @@
 //!
 //! Blocking: run it off the event loop. Sizes and addresses are bytes.
 
+pub mod archive;
 mod convert;
 mod crc32c;
 mod disk;
@@ -28,7 +29,7 @@ pub mod testing;
 mod turn;
 mod write;
 
-pub use convert::{Converted, convert};
+pub use convert::{Converted, convert, is_zero};
 pub use disk::Disk;
 pub use error::Error;
 pub use extent::{Content, Extent, Method, Packed};

@@ -48,7 +48,7 @@ pub(crate) async fn unmake(tx: &mut Tx, id: ImageId, now: Timestamp, request: &R
 async fn clear(tx: &mut Tx, id: ImageId, now: Timestamp, request: &RequestId) -> Result<Vec<Location>, RegistryError> {
     details::clear(tx, id).await.map_err(lost)?;
     tx.execute("DELETE FROM image_members WHERE image_id = $1", args![id]).await.map_err(lost)?;
-    imports::abandon(tx, id, now).await.map_err(lost)?;
+    imports::abandon(tx, id, "Image has been deleted, aborting import.", now).await.map_err(lost)?;
     let locations = leftovers::leave_all(tx, id, now).await.map_err(lost)?;
     record(tx, id, now, "image.delete", request.as_str()).await.map_err(lost)?;
     Ok(locations)

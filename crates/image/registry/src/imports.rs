@@ -126,7 +126,7 @@ pub(crate) async fn task_claim(
     let Some(row) = taken else { return Ok(None) };
     let mut claimed = row.into_claimed()?;
     if let Some(id) = claimed.task.image {
-        leftovers::condemn(&mut tx, id, now).await?;
+        leftovers::condemn(&mut tx, id, now).await.map_err(lost)?;
         let staged: Option<(String, String)> = tx
             .fetch_optional("SELECT node, upload FROM image_staged WHERE image_id = $1", args![id])
             .await
@@ -200,7 +200,7 @@ pub(crate) async fn import_finish(
         let Some(location) = leftovers::fulfil(&mut tx, image, &location.url).await? else { return Ok(None) };
         locations::append(&mut tx, image, &location).await?;
     }
-    leftovers::condemn(&mut tx, image, now).await?;
+    leftovers::condemn(&mut tx, image, now).await.map_err(lost)?;
     staging::forget(&mut tx, image).await.map_err(lost)?;
     progress::set(&mut tx, image, &imported.properties).await.map_err(lost)?;
     progress::end(&mut tx, image, &imported.failed_stores).await.map_err(lost)?;
@@ -277,7 +277,7 @@ async fn fail(
     .map_err(lost)?;
     let Some(id) = task.image else { return Ok(()) };
     staging::forget(tx, id).await.map_err(lost)?;
-    leftovers::condemn(tx, id, now).await?;
+    leftovers::condemn(tx, id, now).await.map_err(lost)?;
     record(tx, id, now, "image.import_failed", why).await.map_err(lost)?;
     if task.kind == TaskKind::Import {
         // the task made it
@@ -301,14 +301,13 @@ async fn fail(
     progress::end(tx, id, failed_stores).await.map_err(lost)
 }
 
-/// A deleted image's task has nothing to do any more.
-pub(crate) async fn abandon(tx: &mut Tx, id: ImageId, now: Timestamp) -> Result<(), DbError> {
+/// An image's task has nothing to do any more.
+pub(crate) async fn abandon(tx: &mut Tx, id: ImageId, why: &str, now: Timestamp) -> Result<(), DbError> {
     staging::forget(tx, id).await?;
     tx.execute(
-        "UPDATE image_tasks SET status = 'failure', message = 'Image has been deleted, aborting import.', holder = NULL,
-                                updated_at = $2, expires_at = $3
+        "UPDATE image_tasks SET status = 'failure', message = $4, holder = NULL, updated_at = $2, expires_at = $3
          WHERE image_id = $1 AND status IN ('pending', 'processing')",
-        args![id, now, now.plus(KEPT)],
+        args![id, now, now.plus(KEPT), why],
     )
     .await
     .map(drop)

@@ -43,13 +43,12 @@ pub(crate) async fn fulfil(tx: &mut Tx, id: ImageId, url: &str) -> Result<Option
 }
 
 /// What is planned for the image is to be deleted now.
-pub(crate) async fn condemn(tx: &mut Tx, id: ImageId, now: Timestamp) -> Result<(), RegistryError> {
+pub(crate) async fn condemn(tx: &mut Tx, id: ImageId, now: Timestamp) -> Result<(), DbError> {
     tx.execute(
         "UPDATE image_leftovers SET condemned = TRUE, due = $2 WHERE image_id = $1 AND NOT condemned",
         args![id, now],
     )
     .await
-    .map_err(lost)
     .map(drop)
 }
 

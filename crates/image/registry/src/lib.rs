@@ -14,6 +14,7 @@ mod members;
 mod metadef_items;
 mod namespaces;
 mod progress;
+mod release;
 mod row;
 mod serve;
 mod staging;
@@ -23,5 +24,6 @@ mod tasks;
 mod uploads;
 mod usage;
 
+pub use release::image_release;
 pub use serve::serve;
 pub use store::Store;

@@ -124,7 +124,7 @@ pub(crate) async fn upload_abort(store: &Store, id: ImageId, upload: &str, why: 
         .await
         .map_err(lost)?;
     if aborted > 0 {
-        leftovers::condemn(&mut tx, id, now).await?;
+        leftovers::condemn(&mut tx, id, now).await.map_err(lost)?;
         record(&mut tx, id, now, "image.upload_failed", why).await.map_err(lost)?;
     }
     tx.commit().await.map_err(lost)
@@ -154,7 +154,7 @@ pub(crate) async fn uploads_expire(store: &Store, now: Timestamp) -> Result<Vec<
     let mut expired = Vec::new();
     for (id, upload) in rows {
         let id = image_id(&id)?;
-        leftovers::condemn(&mut tx, id, now).await?;
+        leftovers::condemn(&mut tx, id, now).await.map_err(lost)?;
         record(&mut tx, id, now, "image.upload_failed", "its uploader is gone").await.map_err(lost)?;
         expired.push(LostUpload { id, upload });
     }

@@ -19,6 +19,7 @@ mod builder;
 mod copy;
 mod error;
 mod group;
+mod leap;
 mod migrate;
 mod postgres;
 mod settings;
@@ -42,6 +43,7 @@ pub use builder::SqlBuilder;
 pub use copy::dump;
 pub use copy::{Content, CopiedTable, Progress, contents, copy};
 pub use error::{DbError, Unavailable};
+pub use leap::leap;
 pub use migrate::{Change, Contracts, Migrated, Migration, Schema, migrations};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
@@ -79,6 +81,17 @@ pub fn built(sql: String) -> AssertSqlSafe<String> {
 pub enum Dialect {
     Sqlite,
     Postgres,
+}
+
+/// A PostgreSQL server that the database has been on.
+#[derive(Clone, Debug, FromRow)]
+pub struct TimelineSeen {
+    /// PostgreSQL's system identifier.
+    pub system: String,
+    /// Raised by every promotion of a replica.
+    pub timeline: i64,
+    /// In microseconds since 1970.
+    pub since: i64,
 }
 
 /// The one database. Cheap to clone.
@@ -194,6 +207,21 @@ impl Db {
     /// which one process at a time uses.
     pub async fn versions_connected(&self) -> Result<Option<Vec<String>>, DbError> {
         upgrade::versions_connected(self).await
+    }
+
+    /// How often the database has gone on from an earlier moment, because a replica without the last commits took its
+    /// primary's place, or it was moved: as far as this process knows, and known before any other question is answered
+    /// from there. What is in memory of a row may be of a history that has ended. 0 on SQLite.
+    pub fn losses(&self) -> u64 {
+        match &self.0.engine {
+            Engine::Postgres(pool) => pool.losses(),
+            _ => 0,
+        }
+    }
+
+    /// The servers it has been on, first to last.
+    pub async fn timelines(&self) -> Result<Vec<TimelineSeen>, DbError> {
+        self.fetch_all("SELECT system, timeline, since FROM database_timelines ORDER BY number", args![]).await
     }
 
     /// A transaction whose commit is on disk before [`Tx::commit`] returns.

@@ -4,7 +4,7 @@
 //! binary that does not know them runs on. The database keeps each file's text, and so its kind, too.
 
 use crate::error::chain;
-use crate::{Db, DbError, Dialect, Tx, args};
+use crate::{Db, DbError, Dialect, Engine, Tx, args};
 use include_dir::{Dir, include_dir};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../../migrations");
@@ -191,6 +191,9 @@ pub(crate) async fn run(db: &Db, known: &[Migration], contracts: Contracts) -> R
         tx.commit().await?;
         tracing::info!(migration = m.name, "schema migrated");
         done.applied.push(m.name);
+    }
+    if let Engine::Postgres(pool) = &db.0.engine {
+        pool.look().await?;
     }
     for name in &done.left {
         tracing::warn!(

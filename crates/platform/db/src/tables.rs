@@ -3,8 +3,8 @@
 use crate::{DbError, Dialect, Tx, args};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The record of migrations is the database's own, not its content.
-const RECORD: &str = "schema_migrations";
+/// What a database keeps about itself, and is not its content: the record of migrations, and the servers it was on.
+const RECORDS: [&str; 2] = ["schema_migrations", "database_timelines"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
@@ -74,7 +74,7 @@ pub(crate) fn references(dialect: Dialect) -> &'static str {
 
 pub(crate) fn assemble(columns: Vec<Declared>, references: &[Reference]) -> Result<Vec<Table>, DbError> {
     let mut found: BTreeMap<String, Vec<(String, Type)>> = BTreeMap::new();
-    for (table, column, declared) in columns.into_iter().filter(|(table, ..)| table != RECORD) {
+    for (table, column, declared) in columns.into_iter().filter(|(table, ..)| !RECORDS.contains(&table.as_str())) {
         let kind = type_of(&declared).ok_or_else(|| DbError::Copy(format!("{table}.{column} is a {declared}")))?;
         found.entry(table).or_default().push((column, kind));
     }

@@ -1,7 +1,9 @@
 //! A fresh, migrated database for a test, on each engine: our own store is never mocked.
 
+mod address;
 mod server;
 
+pub use address::Address;
 pub use server::Server;
 
 use crate::{Db, args, built};

@@ -5,6 +5,7 @@ use base::{Microversion, RequestContext};
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::net::IpAddr;
 use sync_wrapper::SyncWrapper;
 
 pub struct Call {
@@ -23,6 +24,8 @@ pub struct Call {
     pub params: Params,
     pub query: Query,
     pub headers: HeaderMap,
+    /// The other end of the connection: the client, or a proxy in front of us ([`Call::client`]).
+    pub peer: Option<IpAddr>,
     pub payload: Payload,
 }
 

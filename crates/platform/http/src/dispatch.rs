@@ -4,7 +4,8 @@ use crate::call::{Call, Params, Payload};
 use crate::route::Route;
 use crate::schema::{self, SchemaSet};
 use crate::{
-    Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Query, Reply, Tenants,
+    Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Peer, Query, Reply,
+    Tenants,
 };
 use base::{Microversion, RequestContext, RequestId, TokenFacts};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -219,6 +220,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             params: Params::default(),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
+            peer: parts.extensions.get::<Peer>().map(|p| p.0),
             payload: Payload::Json(Value::Null),
         };
         (version.filter(|_| !legacy), self.route(call, found, body).await)

@@ -1,7 +1,11 @@
 //! A listener: accepts connections, bounds how slow a client may be, stops cleanly.
 
+use crate::Peer;
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -34,11 +38,15 @@ pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiv
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).pipeline_flush(true);
     let graceful = GracefulShutdown::new();
-    let begin = |stream: TcpStream| {
+    let begin = |stream: TcpStream, from: SocketAddr| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let service = TowerToHyperService::new(router.clone());
+        let inner = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(from.ip()));
+            inner.call(request)
+        });
         let connection = server.serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
@@ -50,7 +58,7 @@ pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiv
     loop {
         tokio::select! {
             accepted = listening.listener.accept() => match accepted {
-                Ok((stream, _)) => begin(stream),
+                Ok((stream, from)) => begin(stream, from),
                 Err(error) => {
                     // out of file descriptors, most likely: accepting at once again would only burn the processor
                     tracing::warn!(%error, "cannot accept a connection");
@@ -62,8 +70,9 @@ pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiv
         }
     }
     // who is connected already, in the kernel's queue, would see a reset in place of an answer
-    while let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::from_millis(1), listening.listener.accept()).await {
-        begin(stream);
+    while let Ok(Ok((stream, from))) = tokio::time::timeout(Duration::from_millis(1), listening.listener.accept()).await
+    {
+        begin(stream, from);
     }
     drop(listening);
     tokio::select! {

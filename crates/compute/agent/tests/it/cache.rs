@@ -51,7 +51,7 @@ async fn eight_builds_share_one_download() {
 }
 
 #[tokio::test]
-async fn a_damaged_image_is_kept_by_nobody_and_tried_nowhere_else() {
+async fn s05_s13_a_damaged_image_is_kept_by_nobody_and_tried_nowhere_else() {
     let world = World::new(true);
     let agent = world.start();
     let image = world.images.put(DiskFormat::Raw, &[3; 3000], &[]);
@@ -67,7 +67,7 @@ async fn a_damaged_image_is_kept_by_nobody_and_tried_nowhere_else() {
 }
 
 #[tokio::test]
-async fn an_image_that_lies_about_its_format_is_refused() {
+async fn s02_s04_an_image_that_lies_about_its_format_is_refused() {
     let world = World::new(true);
     let agent = world.start();
     let mut qcow2 = vec![0; 70_000];

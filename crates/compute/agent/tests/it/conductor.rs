@@ -32,6 +32,7 @@ struct State {
     deaf: bool,
     busy: bool,
     power: HashMap<InstanceId, PowerState>,
+    losses: u64,
 }
 
 impl Conductor {
@@ -69,8 +70,13 @@ impl Conductor {
     /// A new generation, and the hint that goes with it.
     pub(crate) fn assign(&self, host: &str, spec: &InstanceSpec, want: Want) -> u64 {
         let generation = self.assign_quietly(host, spec, want);
-        self.bus.hint(&subject::wake(host));
+        self.wake(host);
         generation
+    }
+
+    /// The hint to ask for work.
+    pub(crate) fn wake(&self, host: &str) {
+        self.bus.hint(&subject::wake(host));
     }
 
     pub(crate) fn assign_quietly(&self, host: &str, spec: &InstanceSpec, want: Want) -> u64 {
@@ -112,6 +118,21 @@ impl Conductor {
         let mut state = self.state.lock().unwrap();
         let (assignment, reported) = state.assignments.get_mut(&id).unwrap();
         *reported = assignment.generation;
+    }
+
+    /// The database goes on from an earlier moment: of this instance nobody knows anything any more.
+    pub(crate) fn lose(&self, id: InstanceId) {
+        self.state.lock().unwrap().assignments.remove(&id);
+    }
+
+    /// All generations leap, and whoever asks is told that the database has gone back. The next fetch does it.
+    pub(crate) fn go_back(&self, leap: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.losses += 1;
+        for (a, reported) in state.assignments.values_mut() {
+            a.generation += leap;
+            *reported += leap;
+        }
     }
 
     /// Reports (not fetches) get no answer any more, or do again.
@@ -189,6 +210,7 @@ impl State {
             assignments: open.chain(left).cloned().collect(),
             power: ours.clone().filter_map(|(a, _)| Some((a.instance, *self.power.get(&a.instance)?))).collect(),
             reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
+            losses: self.losses,
         };
         self.fetches.push(q);
         Ok(fetched)

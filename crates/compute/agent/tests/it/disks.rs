@@ -99,7 +99,7 @@ async fn qcow2_images_and_sizes() {
 
 /// A qcow2 in the cache whose header has come to name another file is not booted.
 #[tokio::test]
-async fn a_cached_qcow2_is_looked_at_before_each_use() {
+async fn s01_s02_a_cached_qcow2_is_looked_at_before_each_use() {
     let world = World::new(true);
     let agent = world.start();
     let file = world.instances().with_file_name("image.qcow2");

@@ -72,6 +72,8 @@ impl Build {
         server: &Instance,
         work: work::Build,
     ) -> Result<Step, StepError> {
+        // until the claim is committed, or nobody waits for it any more
+        let turn = self.0.placing.clone().acquire_owned().await.ok();
         let whither = Whither {
             ignore: work.failed.iter().map(|(host, _)| HostName(host.clone())).collect(),
             host: server.requested_host.clone().map(HostName),
@@ -108,6 +110,7 @@ impl Build {
                 record(tx, &id.to_string(), Some(operation), now, "build.placed", host.as_str()).await?;
                 conductor.wake_on_commit(tx, host.as_str());
                 conductor.touch_on_commit(tx, chosen.providers);
+                tx.on_commit(|| drop(turn));
                 Ok(())
             })
         }))

@@ -47,7 +47,9 @@ async fn list(me: Identity, call: Call) -> Answer {
     require_user(&me, &call).await?;
     let caller = me.caller(&call).await?;
     let found = credentials::list(me.db(), Some(user_id), Some(KIND)).await?;
-    let may = found.iter().filter(|c| caller.refuse_other_project(c.project_id.as_deref()).is_ok());
+    let may = found.iter().filter(|c| {
+        caller.refuse_other_project(c.project_id.as_deref()).and_then(|()| me.refuse_stronger(&caller, c)).is_ok()
+    });
     let items: Result<Vec<Value>, Error> = may.map(|c| render(&me, &call, c)).collect();
     collection(&call, "credentials", items?)
 }
@@ -62,14 +64,14 @@ async fn create(me: Identity, call: Call) -> Answer {
     projects::get(me.db(), project).await?.ok_or_else(|| Error::not_found("project", project))?;
     caller.refuse_other_project(Some(project))?;
     let access = new_id();
-    let mut blob = json!({"access": access, "secret": new_id(), "trust_id": null});
+    let mut blob = json!({"access": access, "secret": new_id()});
     bind(&mut blob, &caller);
     let row = CredentialRow {
         id: id_of_access_key(&access),
         user_id: user_id.to_owned(),
         project_id: Some(project.to_owned()),
         kind: KIND.into(),
-        encrypted_blob: me.seal_blob(&blob.to_string()),
+        encrypted_blob: me.seal(&blob.to_string()),
         extra: "{}".into(),
     };
     let mut tx = me.db().begin().await?;
@@ -87,7 +89,9 @@ async fn permitted(me: &Identity, call: &Call, rule: &str) -> Result<CredentialR
     me.allow(call, rule, &target(Some(user_id)))?;
     require_user(me, call).await?;
     let found = found.ok_or_else(|| Error::not_found("credential", access))?;
-    me.caller(call).await?.refuse_other_project(found.project_id.as_deref())?;
+    let caller = me.caller(call).await?;
+    caller.refuse_other_project(found.project_id.as_deref())?;
+    me.refuse_stronger(&caller, &found)?;
     Ok(found)
 }
 

@@ -29,6 +29,7 @@ use index::Index;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What an operator says about the cache.
@@ -40,6 +41,8 @@ pub struct CacheSettings {
     pub most_bytes: u64,
     /// Bytes that copies leave free on the file system.
     pub reserve_bytes: u64,
+    /// So long after it was queued an image is fetched.
+    pub prefetch_after: Duration,
 }
 
 /// The cache of one process. Cheap to clone.
@@ -49,10 +52,11 @@ pub struct Cache(Arc<Parts>);
 struct Parts {
     folder: Folder,
     index: Mutex<Index>,
-    /// There is something for [`keep`] to do.
+    /// The queue is another one.
     wake: Notify,
     /// One writes the state file at a time.
     saving: tokio::sync::Mutex<()>,
+    prefetch_after: Duration,
 }
 
 impl Cache {
@@ -75,6 +79,7 @@ impl Cache {
             index: Mutex::new(index),
             wake: Notify::new(),
             saving: tokio::sync::Mutex::new(()),
+            prefetch_after: settings.prefetch_after,
         }));
         // it may have been allowed more before
         for name in cache.index().prune().files {
@@ -103,6 +108,7 @@ impl Cache {
         self.remove(gone.files).await;
         if was {
             self.save().await;
+            self.0.wake.notify_one();
         }
     }
 

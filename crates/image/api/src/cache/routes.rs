@@ -100,6 +100,7 @@ pub(crate) async fn clear(glance: Glance, call: Call) -> Result<Reply, Fault> {
     };
     if queue {
         cache.index().clear_queue();
+        cache.0.wake.notify_one();
     }
     if copies {
         let gone = cache.index().clear_copies();

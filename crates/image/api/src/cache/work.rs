@@ -28,21 +28,50 @@ const AT_ONCE: usize = 100;
 /// Bytes read at once by who proves a copy.
 const CHUNK: u64 = 1 << 20;
 
-/// What is queued and could not be fetched: how often, and when it is tried again.
+/// What is queued: how often it could not be fetched, and when it is tried next.
 type Tried = HashMap<ImageId, (u32, Instant)>;
 
 /// Fetches what is queued, proves what was there, and cleans up, until `stop` turns true. Nothing to do without a cache.
 pub async fn keep(glance: Glance, mut stop: watch::Receiver<bool>) {
     let Some(cache) = glance.cache.clone() else { return };
+    // side by side: a fetch, or a proof, may take hours
+    let work = async { tokio::join!(fetch_queued(&glance, &cache), prove_all(&cache), clean_up(&glance, &cache)) };
     tokio::select! {
-        () = work(&glance, &cache) => {}
+        _ = work => {}
         () = async { drop(stop.wait_for(|s| *s).await) } => {}
     }
     cache.save().await;
 }
 
-async fn work(glance: &Glance, cache: &Cache) {
+/// One after the other.
+async fn fetch_queued(glance: &Glance, cache: &Cache) {
     let mut tried = Tried::new();
+    loop {
+        if let Some(image) = due(cache, &mut tried) {
+            cache.prefetch(glance, image, &mut tried).await;
+            continue;
+        }
+        let next = async {
+            match tried.values().map(|(_, at)| *at).min() {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = cache.0.wake.notified() => {}
+            () = next => {}
+        }
+    }
+}
+
+/// What a restart has found; later there is nothing to prove.
+async fn prove_all(cache: &Cache) {
+    while let Some(copy) = cache.next_unproven() {
+        cache.prove(copy).await;
+    }
+}
+
+async fn clean_up(glance: &Glance, cache: &Cache) {
     let (mut save, mut tidy) = (Instant::now() + SAVE_EVERY, Instant::now());
     loop {
         if Instant::now() >= tidy {
@@ -55,19 +84,7 @@ async fn work(glance: &Glance, cache: &Cache) {
             save = Instant::now() + SAVE_EVERY;
             cache.save().await;
         }
-        if let Some(image) = due(cache, &mut tried) {
-            cache.prefetch(glance, image, &mut tried).await;
-            continue;
-        }
-        if let Some(copy) = cache.next_unproven() {
-            cache.prove(copy).await;
-            continue;
-        }
-        let next = tried.values().map(|(_, at)| *at).chain([save, tidy]).min().unwrap_or(save);
-        tokio::select! {
-            () = cache.0.wake.notified() => {}
-            () = tokio::time::sleep_until(next) => {}
-        }
+        tokio::time::sleep_until(save.min(tidy)).await;
     }
 }
 
@@ -75,7 +92,11 @@ async fn work(glance: &Glance, cache: &Cache) {
 fn due(cache: &Cache, tried: &mut Tried) -> Option<ImageId> {
     let queued = cache.index().queued();
     tried.retain(|image, _| queued.contains(image));
-    queued.into_iter().find(|image| tried.get(image).is_none_or(|(_, at)| *at <= Instant::now()))
+    let now = Instant::now();
+    for image in &queued {
+        tried.entry(*image).or_insert((0, now + cache.0.prefetch_after));
+    }
+    queued.into_iter().find(|image| tried.get(image).is_some_and(|(_, at)| *at <= now))
 }
 
 /// How fetching a queued image has ended.

@@ -19,5 +19,5 @@ pub(crate) use hashing::HashAlgo;
 pub(crate) use held::gone;
 pub(crate) use image_model::data_key as key;
 pub(crate) use source::{Source, Stored};
-pub(crate) use store::{Failed, Found, Room, pass};
+pub(crate) use store::{Failed, Room, pass};
 pub(crate) use upload::room;

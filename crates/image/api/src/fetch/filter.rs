@@ -127,7 +127,7 @@ mod tests {
 
     /// Every way to write an address that some resolver understands and a list of hosts would not.
     #[test]
-    fn odd_ways_to_write_an_address() {
+    fn s11_odd_ways_to_write_an_address() {
         let filter = UrlFilter::default();
         for host in [
             "2130706433",

@@ -16,13 +16,13 @@ mod filter;
 mod hop;
 mod transfer;
 
-pub use address::{BadNetwork, Network};
 pub(crate) use error::FetchError;
 pub use filter::UrlFilter;
 pub use hop::{Resolve, SystemResolver};
 pub(crate) use transfer::Transfer;
 
 use hyper::header::HeaderMap;
+use platform_http::Network;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;

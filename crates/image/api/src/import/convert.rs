@@ -1,7 +1,7 @@
 //! Conversion on the way in: Glance's plugin `image_conversion`. It needs the whole file at hand, so it goes through files
 //! of the staging area that have no name: whatever happens, nothing of them is left. What is converted was inspected.
 
-use super::source::Opened;
+use super::source::{CHUNK, Opened};
 use super::staging::{self, Reserved};
 use crate::data::{Copies, Failed, HashAlgo, Room, Source, pass};
 use crate::{Glance, fault};
@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-const CHUNK: usize = 512 << 10;
 
 /// From what to what, if what comes is to be converted at all.
 fn wanted(glance: &Glance, claimed: &Claimed, image: &Image) -> Option<(Format, DiskFormat)> {
@@ -41,7 +39,7 @@ pub(super) async fn converted(
     let Some((from, to)) = wanted(glance, claimed, image) else { return Ok(opened) };
     let target = Target::of(to.as_str(), None).map_err(Fault::conflict)?;
     let mut imported = opened.imported.clone();
-    let (input, input_space) = spooled(glance, claimed, image, opened, room).await?;
+    let (input, input_space) = spooled(glance, image, opened, room).await?;
     let (output, output_space) = unnamed(glance)?;
     let mut limits = Limits::new(room.size_cap, room.size_cap.min(staging::here(glance)?.left()));
     limits.deadline = Some(Instant::now() + claimed.deadline.since(glance.clock.now()));
@@ -63,29 +61,27 @@ pub(super) async fn converted(
     tracing::info!(image.id = %image.id, %from, %to, size, "image {} was converted from {from} to {to}", image.id);
     imported.disk_format = Some(to);
     let source = FromFile { file: tokio::fs::File::from_std(output), _space: output_space };
-    Ok(Opened { source: Box::new(source), size: Some(size), sha512: None, imported })
+    Ok(Opened { source: Box::new(source), size: Some(size), sha512: None, file: None, imported })
 }
 
 /// The data in a file, inspected, its hash checked, and the space that it takes.
 async fn spooled(
     glance: &Glance,
-    claimed: &Claimed,
     image: &Image,
     mut opened: Opened,
     room: &Room,
 ) -> Result<(File, Option<Arc<Reserved>>), Failed> {
-    if let (Method::GlanceDirect, Some(staged)) = (&claimed.plan.method, &claimed.staged) {
+    if let Some(file) = opened.file.take() {
         let found = pass(image, &mut *opened.source, room, HashAlgo::Sha512, None, None).await?;
-        opened.check(&found)?;
-        let file = staging::here(glance)?.file(image.id, &staged.upload).map_err(fault::of_backend)?;
-        return Ok((file.ok_or_else(no_folder)?, None));
+        opened.check(found.size, Some(&found.hash))?;
+        return Ok((file, None));
     }
     let (file, space) = unnamed(glance)?;
     let reading = file.try_clone().map_err(|e| Fault::internal(&e))?;
     let spool = Spool { file: tokio::fs::File::from_std(file), space: space.clone(), written: 0 };
     let mut copies = Copies::of("staging", Box::new(spool));
     let found = pass(image, &mut *opened.source, room, HashAlgo::Sha512, None, Some(&mut copies)).await?;
-    opened.check(&found)?;
+    opened.check(found.size, Some(&found.hash))?;
     copies.commit().await.map_err(|not| not.fault)?;
     Ok((reading, Some(space)))
 }

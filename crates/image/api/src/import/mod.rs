@@ -18,6 +18,7 @@ mod source;
 mod stage;
 mod staging;
 mod start;
+mod unpack;
 mod work;
 
 pub(crate) use source::Progress;
@@ -47,6 +48,10 @@ pub struct ImportSettings {
     pub fetch: FetchSettings,
     /// Identity's v3 root, where the catalog of other regions is asked for.
     pub identity_url: String,
+    /// What comes in an archive is stored without it, unless its container is `compressed`.
+    pub unpack: bool,
+    /// Beyond its first 64 MiB an archive may give so many bytes for each of its own. `None`: any number.
+    pub unpack_max_ratio: Option<u64>,
     /// Disks are stored in this format, whichever they come in. `None`: as they come.
     pub convert_to: Option<DiskFormat>,
     /// Beginnings of the names of properties that `glance-download` takes along.
@@ -70,6 +75,8 @@ impl Default for ImportSettings {
             stage_keep: Duration::from_secs(24 * 3600),
             fetch: FetchSettings::default(),
             identity_url: String::new(),
+            unpack: false,
+            unpack_max_ratio: Some(200),
             convert_to: None,
             remote_properties: ["hw_", "trait:", "os_distro", "os_secure_boot", "os_type"].map(str::to_owned).into(),
             inject: BTreeMap::new(),

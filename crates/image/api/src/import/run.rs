@@ -3,6 +3,7 @@
 use super::convert::converted;
 use super::source::{self, Progress};
 use super::staging;
+use super::unpack::unpacked;
 use crate::Glance;
 use crate::data::lease::{self, Lease};
 use crate::data::{Copies, Failed, HashAlgo, key, pass, room};
@@ -94,6 +95,7 @@ async fn import(
     };
     let room = room(glance, &image).await?.for_copies(stores.len());
     room.check(opened.size.unwrap_or(0))?;
+    let opened = unpacked(glance, claimed, &image, opened).await?;
     let mut opened = converted(glance, claimed, &image, opened, &room).await?;
     image.disk_format = opened.imported.disk_format.or(image.disk_format);
 
@@ -109,7 +111,10 @@ async fn import(
         failed.fault
     })?;
     let passed = pass(&image, &mut *opened.source, &room, HashAlgo::Sha512, signed.as_ref(), Some(&mut copies)).await;
-    let checked = passed.and_then(|found| opened.check(&found).map(|()| found).map_err(Failed::from));
+    let checked = passed.and_then(|found| {
+        opened.check(found.size, Some(&found.hash))?;
+        Ok(found)
+    });
     let stored = match checked {
         Ok(found) => copies.commit().await.map(|at| (found, at)),
         Err(failed) => {

@@ -1,13 +1,14 @@
 //! Where an import's bytes come from.
 
 use super::{remote, staging};
-use crate::data::{Found, Source, Stored};
+use crate::data::{Source, Stored};
 use crate::fetch::{FetchError, Transfer};
 use crate::{Glance, fault};
 use async_trait::async_trait;
 use bytes::Bytes;
 use image_model::{BackendError, Claimed, Image, Imported, Method};
 use platform_http::{Fault, StatusCode};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +26,9 @@ impl Progress {
     }
 }
 
+/// Pieces in which files are read, and archives unpacked.
+pub(super) const CHUNK: usize = 512 << 10;
+
 /// An import's data, open.
 pub(super) struct Opened {
     pub(super) source: Box<dyn Source>,
@@ -32,19 +36,21 @@ pub(super) struct Opened {
     pub(super) size: Option<u64>,
     /// SHA-512 that they must have, where that is known.
     pub(super) sha512: Option<String>,
+    /// The same data, where it is a file of this node.
+    pub(super) file: Option<File>,
     /// What comes along with the data.
     pub(super) imported: Imported,
 }
 
 impl Opened {
     /// Whether what came is what was to come.
-    pub(super) fn check(&self, found: &Found) -> Result<(), Fault> {
+    pub(super) fn check(&self, size: u64, sha512: Option<&str>) -> Result<(), Fault> {
         let bad = |why: String| Err(Fault::new(StatusCode::BAD_GATEWAY, why));
-        if let Some(size) = self.size.filter(|s| *s != found.size) {
-            return bad(format!("The data has {} bytes instead of the expected {size}.", found.size));
+        if let Some(expected) = self.size.filter(|s| *s != size) {
+            return bad(format!("The data has {size} bytes instead of the expected {expected}."));
         }
-        match &self.sha512 {
-            Some(hash) if *hash != found.hash => bad("The data is not what its hash says.".to_owned()),
+        match self.sha512.as_deref() {
+            Some(hash) if Some(hash) != sha512 => bad("The data is not what its hash says.".to_owned()),
             _ => Ok(()),
         }
     }
@@ -87,7 +93,9 @@ async fn staged(glance: &Glance, claimed: &Claimed, image: &Image) -> Result<Ope
         BackendError::NotFound(_) => gone(),
         other => fault::of_backend(other),
     })?;
-    Ok(Opened { source: Box::new(Stored(stream)), size: Some(size), sha512: None, imported: Imported::default() })
+    let file = staging.file(image.id, &staged.upload).map_err(fault::of_backend)?;
+    let source = Box::new(Stored(stream));
+    Ok(Opened { source, size: Some(size), sha512: None, file, imported: Imported::default() })
 }
 
 async fn copy(glance: &Glance, image: &Image) -> Result<Opened, Fault> {
@@ -97,12 +105,13 @@ async fn copy(glance: &Glance, image: &Image) -> Result<Opened, Fault> {
         other => fault::of_backend(other),
     })?;
     let sha512 = image.os_hash_value.clone().filter(|_| image.os_hash_algo.as_deref() == Some("sha512"));
-    Ok(Opened { source: Box::new(Stored(stream)), size: Some(size), sha512, imported: Imported::default() })
+    let source = Box::new(Stored(stream));
+    Ok(Opened { source, size: Some(size), sha512, file: None, imported: Imported::default() })
 }
 
 pub(super) fn downloaded(transfer: Transfer) -> Opened {
     let size = transfer.length();
-    Opened { source: Box::new(transfer), size, sha512: None, imported: Imported::default() }
+    Opened { source: Box::new(transfer), size, sha512: None, file: None, imported: Imported::default() }
 }
 
 /// A fetch that failed is told as it is: its words say nothing of the inside of this site.

@@ -1,6 +1,6 @@
 //! The side of compute.
 
-use super::{Ask, Asked, Caller, SUBJECT, Told};
+use super::{Ask, Asked, Caller, SUBJECT, Told, sparse};
 use async_trait::async_trait;
 use base::{ImageId, RequestContext};
 use futures_util::TryStreamExt;
@@ -84,7 +84,7 @@ impl ImageSource for BusImages {
         if range.as_ref().is_some_and(Range::is_empty) {
             return Ok(Box::pin(futures_util::stream::empty()));
         }
-        let mut request = self.http.get(&url);
+        let mut request = self.http.get(&url).header(header::ACCEPT, sparse::MEDIA_TYPE);
         if let Some(r) = range {
             request = request.header(header::RANGE, format!("bytes={}-{}", r.start, r.end - 1));
         }
@@ -97,7 +97,11 @@ impl ImageSource for BusImages {
                     operation: format!("image {id} was cut off on its way"),
                     source: io::Error::other(e.without_url()),
                 };
-                Ok(Box::pin(answer.bytes_stream().map_err(broken)))
+                let kind = answer.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+                let is_sparse = kind == Some(sparse::MEDIA_TYPE.as_bytes());
+                let came: ByteStream = Box::pin(answer.bytes_stream().map_err(broken));
+                // one of an older version sends all of it
+                Ok(if is_sparse { sparse::unpacked(came) } else { came })
             }
             // what begins beyond the end has no bytes, as it does without a network in between
             StatusCode::RANGE_NOT_SATISFIABLE => Ok(Box::pin(futures_util::stream::empty())),

@@ -2,7 +2,7 @@
 //!
 //! Records are asked for over the bus and come as the values they are here. Data does not go over the bus: whoever may
 //! read an image gets a *ticket*, a URL of the image-api that answered, good for this one image and for a while, and
-//! fetches the bytes by HTTP, in whole or in ranges. Tickets live in that process' memory; should it go away, the next
+//! fetches the bytes by HTTP, in whole or in ranges, and without their zeros. Tickets live in that process' memory; should it go away, the next
 //! one gives a new ticket.
 //!
 //! ```text
@@ -12,6 +12,7 @@
 
 mod client;
 mod server;
+mod sparse;
 mod ticket;
 
 pub use client::BusImages;

@@ -1,6 +1,6 @@
 //! The side of the image-api: answers on the bus, and the listener's route that tickets lead to.
 
-use super::{Ask, Asked, SUBJECT, Tickets, Told};
+use super::{Ask, Asked, SUBJECT, Tickets, Told, sparse};
 use crate::data::range;
 use crate::{Glance, LocalImages, fault};
 use axum::Router;
@@ -66,6 +66,7 @@ async fn transfer(
     let Some(given) = tickets.find(&ticket) else {
         return (StatusCode::NOT_FOUND, "no such ticket\n").into_response();
     };
+    let sparse = headers.get(header::ACCEPT).is_some_and(|v| v.as_bytes() == sparse::MEDIA_TYPE.as_bytes());
     let asked = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
     let wanted = match asked.map(|text| range::range(text, given.data.size)).transpose() {
         Ok(wanted) => wanted,
@@ -78,6 +79,10 @@ async fn transfer(
     let length = bytes.end - bytes.start;
     let data = glance.still(given.data).await;
     match glance.read(&data, bytes).await {
+        Ok(stream) if sparse => {
+            let kind = [(header::CONTENT_TYPE, sparse::MEDIA_TYPE)];
+            (status, kind, Body::from_stream(sparse::packed(stream))).into_response()
+        }
         Ok(stream) => (status, [(header::CONTENT_LENGTH, length)], Body::from_stream(stream)).into_response(),
         Err(error) => {
             tracing::error!(image.id = %data.image, %error, "the data of image {} cannot be read", data.image);

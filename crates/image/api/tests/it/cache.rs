@@ -10,6 +10,7 @@ use futures_util::TryStreamExt;
 use http::{Method, Request};
 use image_api::{Cache, CacheSettings, keep_cache};
 use image_model::{ByteStream, ImageSource, Registry};
+use nix::mount::{MntFlags, MsFlags};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,7 +38,8 @@ impl Site {
         site
     }
     async fn open(dir: tempfile::TempDir, far: Far, most_bytes: u64, reserve_bytes: u64) -> Self {
-        let settings = CacheSettings { dir: dir.path().join("cache"), most_bytes, reserve_bytes };
+        let dir_of_cache = dir.path().join("cache");
+        let settings = CacheSettings { dir: dir_of_cache, most_bytes, reserve_bytes, prefetch_after: Duration::ZERO };
         let cache = Cache::open(settings, Timestamp(1)).unwrap();
         let cloud = Cloud::caching(dir, Some(cache), vec![far.store()]).await;
         Self { cloud, far, stop: watch::channel(false).0, working: None }
@@ -63,6 +65,11 @@ impl Site {
         let entries = std::fs::read_dir(self.dir()).unwrap();
         let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
         names.filter(|n| n != ".lock" && n != ".state.json" && !n.starts_with(".partial-state-")).collect()
+    }
+
+    /// What is written down.
+    fn state(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.dir().join(".state.json")).unwrap()).unwrap()
     }
 
     /// Alice's image in that store.
@@ -440,11 +447,102 @@ async fn a_full_disk() {
     let site = Site::with(1 << 30, u64::MAX).await;
     let bytes = data(12, SIZE);
     let image = site.image("far", &bytes).await;
-    for _ in 0..2 {
+    for times in 1..=2 {
         assert!(site.download(ALICE, &image).await.expect(200).bytes.unwrap() == bytes);
+        // by the fetch that found no room, and then by the reader itself
+        assert_eq!(site.far.opened(), 2 * times);
     }
     site.cloud.call(ADMIN, Method::PUT, &format!("/v2/cache/{}", id_of(&image)), None).await.expect(202);
+    site.until("it is tried", async |s| s.far.opened() == 5).await;
+    // read along, it ends when the fetch has ended
+    assert!(site.download(ALICE, &image).await.expect(200).bytes.unwrap() == bytes);
     assert!(site.files().is_empty() && !site.is_cached(&image).await);
+    assert_eq!(site.listed().await["queued_images"], json!([id_of(&image)]), "there may be room later");
+}
+
+/// A disk that is smaller than the cache may be: copies make room on it, and what never fits is not kept.
+#[tokio::test]
+async fn copies_make_room_on_a_full_disk() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: mounting takes root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::of(dir.path().join("cache"), "800k");
+    let mut site = Site::open(dir, Far::new(), 1 << 30, 0).await;
+    site.work();
+    // unmounted before the folder around it is removed
+    let _disk = disk;
+    let mut images = Vec::new();
+    for seed in 0..3 {
+        let image = site.image("far", &data(seed, SIZE)).await;
+        assert!(site.download(ALICE, &image).await.expect(200).bytes.unwrap() == data(seed, SIZE));
+        site.until_cached(&image).await;
+        images.push(image);
+    }
+    assert!(!site.is_cached(&images[0]).await && site.is_cached(&images[1]).await, "{}", site.listed().await);
+    assert_eq!(site.files().len(), 2);
+    let large = site.image("far", &data(9, 3 * SIZE)).await;
+    let opened = site.far.opened();
+    assert!(site.download(ALICE, &large).await.expect(200).bytes.unwrap() == data(9, 3 * SIZE));
+    assert_eq!(site.far.opened(), opened + 2, "it was kept, or not tried");
+    assert!(!site.is_cached(&large).await && site.files().is_empty());
+}
+
+/// A file system of that size, as mount takes it.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn of(at: PathBuf, size: &str) -> Self {
+        std::fs::create_dir(&at).unwrap();
+        let options = format!("size={size}");
+        nix::mount::mount(Some("tmpfs"), &at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        Self(at)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        nix::mount::umount2(&self.0, MntFlags::MNT_DETACH).unwrap();
+    }
+}
+
+/// A fetch out of the queue may take hours: uses are written down, and copies of what is gone go, all the same.
+#[tokio::test]
+async fn a_long_fetch_keeps_nothing_else_waiting() {
+    const CHUNK: usize = 64 << 10;
+    let site = Site::start().await;
+    let gone = site.image("far", &data(14, SIZE)).await;
+    let used = site.image("far", &data(15, SIZE)).await;
+    for image in [&gone, &used, &used] {
+        site.download(ALICE, image).await.expect(200);
+        site.until_cached(image).await;
+    }
+    let before = site.state();
+    assert!(site.download(ALICE, &used).await.expect(200).bytes.is_ok());
+    let long = site.image("far", &data(16, 20 * CHUNK)).await;
+    site.far.send_until(0);
+    site.cloud.call(ADMIN, Method::PUT, &format!("/v2/cache/{}", id_of(&long)), None).await.expect(202);
+    let half = |s: &Site| {
+        let half = s.files().into_iter().find(|f| f.starts_with(".partial-"))?;
+        Some(std::fs::metadata(s.dir().join(half)).ok()?.len())
+    };
+    site.until("it is being fetched", async |s| half(s).is_some()).await;
+    site.cloud.registry.image_delete(id_of(&gone), RequestId("req-1".into())).await.unwrap();
+    // eleven minutes, in which something comes every 100 s
+    for step in 1..=7 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(100)).await;
+        tokio::time::resume();
+        let sent = step * CHUNK as u64;
+        site.far.send_until(sent);
+        site.until("some more has come", async |s| half(s) >= Some(sent)).await;
+    }
+    site.until("the copy of what is gone goes", async |s| !s.is_cached(&gone).await).await;
+    site.until("uses are written down", async |s| s.state()["used"] != before["used"]).await;
+    assert_eq!(site.listed().await["queued_images"], json!([id_of(&long)]));
+    site.far.send_until(u64::MAX);
+    site.until_cached(&long).await;
 }
 
 #[tokio::test]
@@ -473,7 +571,7 @@ async fn a_fetch_that_goes_wrong_harms_no_reader() {
 #[tokio::test]
 async fn two_processes_do_not_share_a_folder() {
     let site = Site::start().await;
-    let settings = CacheSettings { dir: site.dir(), most_bytes: 1, reserve_bytes: 0 };
+    let settings = CacheSettings { dir: site.dir(), most_bytes: 1, reserve_bytes: 0, prefetch_after: Duration::ZERO };
     let refused = Cache::open(settings, Timestamp(0)).err().unwrap();
     assert!(refused.to_string().contains("another process"), "{refused}");
 }

@@ -124,7 +124,7 @@ async fn what_must_be_said_first() {
 }
 
 #[tokio::test]
-async fn content_that_is_not_what_it_is_called() {
+async fn s01_s02_s03_s07_content_that_is_not_what_it_is_called() {
     let cloud = Cloud::start().await;
     let mut qcow2 = vec![0; 65_536];
     qcow2[..4].copy_from_slice(b"QFI\xfb");
@@ -132,12 +132,19 @@ async fn content_that_is_not_what_it_is_called() {
     qcow2[24..32].copy_from_slice(&(1u64 << 30).to_be_bytes());
     let mut backed = qcow2.clone();
     backed[15] = 1;
+    let mut outside = qcow2.clone();
+    outside[79] = 1 << 2;
+    let flat =
+        b"# Disk DescriptorFile\nversion=1\ncreateType=\"monolithicFlat\"\nRW 2048 FLAT \"/etc/passwd\" 0\n".to_vec();
     let create = async |format: &str, container: &str| {
         cloud.create(ALICE, json!({"disk_format": format, "container_format": container})).await
     };
     for (format, bytes, words) in [
         ("raw", &qcow2, "Image disk_format raw does not match stream data qcow2"),
         ("qcow2", &backed, "Image has a backing file"),
+        ("qcow2", &outside, "Image has data_file set"),
+        ("vmdk", &flat, "other files"),
+        ("raw", &flat, "Image disk_format raw does not match stream data vmdk"),
         ("qcow2", &vec![0; 4096], "Image disk_format qcow2 does not match stream data raw"),
         ("vmdk", &qcow2, "Image disk_format vmdk does not match stream data qcow2"),
     ] {

@@ -13,8 +13,16 @@ use platform_db::Db;
 use platform_http::Listening;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn the_same_service_with_its_registry_on_the_bus() {
@@ -66,12 +74,21 @@ async fn compute_reads_images_without_http() {
 
 /// The image service with a listener of its own, and compute's way to it over the bus.
 pub(crate) async fn far(cloud: &Cloud) -> (BusImages, (Subscription, watch::Sender<bool>)) {
+    by_way_of(cloud, async |address| address).await
+}
+
+/// The same, where the listener is reached by the address that `way` gives for its own.
+async fn by_way_of(
+    cloud: &Cloud,
+    way: impl AsyncFnOnce(SocketAddr) -> SocketAddr,
+) -> (BusImages, (Subscription, watch::Sender<bool>)) {
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::default());
     let tickets = Tickets::default();
     let listening = Listening::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listening.address);
+    let own = listening.address;
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(platform_http::serve(listening, transfer_routes(cloud.glance.clone(), tickets.clone()), stopping));
+    let url = format!("http://{}", way(own).await);
     let served = serve_on_bus(&*bus, cloud.glance.clone(), tickets, url);
     (BusImages::on(bus).unwrap(), (served, stop))
 }
@@ -120,6 +137,71 @@ async fn compute_elsewhere_reads_images_by_ticket() {
     let (owner, stranger) = (context("p1", &["member", "reader"]), context("p2", &["member", "reader"]));
     assert!(images.open(&owner, id, None).await.is_ok());
     assert!(matches!(images.open(&stranger, id, None).await, Err(SourceError::NotFound(_))));
+}
+
+/// Passes on what comes, both ways, and counts what goes to who has connected.
+async fn counter(to: SocketAddr, bytes: Arc<AtomicU64>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let bytes = bytes.clone();
+            tokio::spawn(async move {
+                let server = TcpStream::connect(to).await.unwrap();
+                let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                    (client.into_split(), server.into_split());
+                tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(some @ 1..) = from_server.read(&mut buffer).await {
+                    bytes.fetch_add(some as u64, Ordering::SeqCst);
+                    if to_client.write_all(&buffer[..some]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// A disk that is mostly empty: what is empty does not go over the wire, and what arrives is the disk all the same.
+#[tokio::test]
+async fn compute_elsewhere_is_not_sent_zeros() {
+    let cloud = Cloud::start().await;
+    let sent = Arc::new(AtomicU64::new(0));
+    let (images, _served) = by_way_of(&cloud, async |address| counter(address, sent.clone()).await).await;
+    let mut disk = vec![0; 32 << 20];
+    for (n, block) in disk.chunks_mut(1 << 20).enumerate().filter(|(n, _)| n % 8 == 3) {
+        block[n * 1000..n * 1000 + 200_000].fill(n as u8);
+    }
+    let data = 4 * (200_000 + 2 * 4096);
+    let image = cloud.bare(ALICE).await;
+    cloud.upload(ALICE, &image, disk.clone()).await.expect(204);
+    let (cx, id) = (RequestContext::internal(), id_of(&image));
+    let read = async |range: Option<Range<u64>>| -> Vec<u8> {
+        images.open(&cx, id, range).await.unwrap().try_collect::<Vec<Bytes>>().await.unwrap().concat()
+    };
+    assert!(read(None).await == disk);
+    let whole = sent.swap(0, Ordering::SeqCst);
+    assert!(whole < data + 8192, "{whole} bytes went over the wire, {data} are not zero");
+    for range in [0..5, (3 << 20) + 1..(3 << 20) + 70_001, (20 << 20) - 3..(32 << 20)] {
+        assert!(read(Some(range.clone())).await == disk[range.start as usize..range.end as usize], "{range:?}");
+    }
+    // who does not know of this gets all of it
+    sent.store(0, Ordering::SeqCst);
+    let tickets = Tickets::default();
+    let (bus, router) = (LocalBus::default(), transfer_routes(cloud.glance.clone(), tickets.clone()));
+    let listening = Listening::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", counter(listening.address, sent.clone()).await);
+    let (_stop, stopping) = watch::channel(false);
+    tokio::spawn(platform_http::serve(listening, router, stopping));
+    let _served = serve_on_bus(&bus, cloud.glance.clone(), tickets, url);
+    let ask = json!({"caller": {"request": "req-1", "token": null}, "ask": {"Ticket": id}});
+    let told: serde_json::Value = platform_bus::call(&bus, "image-api.call", &ask, PATIENCE).await.unwrap();
+    let plain = platform_http::client().build().unwrap().get(told["Ticket"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(plain.content_length(), Some(disk.len() as u64));
+    assert!(plain.bytes().await.unwrap() == disk);
+    assert!(sent.load(Ordering::SeqCst) > disk.len() as u64);
 }
 
 #[tokio::test]

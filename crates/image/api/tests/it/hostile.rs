@@ -1,11 +1,12 @@
 //! Fetching from servers, and by names, that mean no good.
 
-use crate::cloud::ALICE;
+use crate::cloud::{ADMIN, ALICE};
 use crate::imports::{Site, fetch, settings};
 use crate::web::{DATA, Web};
 use async_trait::async_trait;
 use image_api::{FetchSettings, ImportSettings, Resolve};
 use image_model::Limits;
+use serde_json::json;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -40,7 +41,7 @@ fn is_discreet(why: &str) {
 
 /// Every server that does not do what servers do: the import fails soon, says why, and leaves nothing.
 #[tokio::test]
-async fn servers_that_do_not_play_by_the_rules() {
+async fn s08_s10_servers_that_do_not_play_by_the_rules() {
     let limits = Limits { image_size_cap: 8 << 20, ..Limits::default() };
     let site = Site::with(limits, settings(), None).await;
     let web = Web::start("127.0.0.1").await;
@@ -94,7 +95,7 @@ async fn a_transfer_that_was_cut_off_goes_on_where_it_was() {
 
 /// Asked for directly and by a redirect: nothing inside is ever connected to.
 #[tokio::test]
-async fn addresses_that_may_not_be_reached() {
+async fn s09_s11_addresses_that_may_not_be_reached() {
     let inside: &[(&str, &[&[&str]])] = &[
         ("metadata.example", &[&["169.254.169.254"]]),
         ("private.example", &[&["10.0.0.5"]]),
@@ -190,7 +191,7 @@ async fn addresses_that_may_not_be_reached() {
 
 /// A name that is somewhere else when it is asked again: what was checked is what is connected to.
 #[tokio::test]
-async fn a_name_that_changes_its_mind() {
+async fn s11_a_name_that_changes_its_mind() {
     let site = site_with(&[
         ("rebinding.example", &[&["127.0.0.1"], &["127.0.0.2"]]),
         ("turning.example", &[&["127.0.0.2"], &["127.0.0.1"]]),
@@ -208,4 +209,44 @@ async fn a_name_that_changes_its_mind() {
     assert!(why.contains("may not be fetched from"), "{why}");
     let nobody = tokio::time::timeout(Duration::from_millis(50), victim.accept()).await;
     assert!(nobody.is_err(), "somebody got in");
+}
+
+/// The old way to import asks the same fetch: what may not be fetched is refused, at once or by a redirect.
+#[tokio::test]
+async fn s09_s12_tasks_fetch_no_other_way() {
+    let site = site_with(&[("inside.example", &[&["127.0.0.2"]])]).await;
+    let web = Web::start("127.0.0.1").await;
+    let victim = Web::start("127.0.0.2").await;
+    let port = victim.address.port();
+    let task = async |from: &str| {
+        let properties = json!({"name": "old way", "disk_format": "raw", "container_format": "bare"});
+        let input = json!({"import_from": from, "import_from_format": "raw", "image_properties": properties});
+        site.cloud.post(ADMIN, "/v2/tasks", json!({"type": "import", "input": input})).await
+    };
+    for from in [
+        "file:///etc/passwd",
+        "FILE:///etc/passwd",
+        "file://localhost/etc/passwd",
+        "filesystem:///etc/passwd",
+        "/etc/passwd",
+        "ftp://127.0.0.2/x",
+        &format!("http://2130706434:{port}/image"),
+        &format!("http://0x7f.0.0.2:{port}/image"),
+    ] {
+        task(from).await.expect(400);
+    }
+    for from in [
+        format!("http://127.0.0.2:{port}/image"),
+        format!("http://inside.example:{port}/image"),
+        web.url(&format!("/to/http://127.0.0.2:{port}/image")),
+        web.url(&format!("/to/http://inside.example:{port}/image")),
+        web.url("/to/file:///etc/passwd"),
+    ] {
+        let made = task(&from).await.expect(201).json();
+        let path = format!("/v2/tasks/{}", made["id"].as_str().unwrap());
+        site.until("ended", async |s| s.cloud.get(ADMIN, &path).await.json()["expires_at"].is_string()).await;
+        let ended = site.cloud.get(ADMIN, &path).await.json();
+        assert_eq!(ended["status"], "failure", "{from}: {ended}");
+    }
+    assert_eq!(victim.heads(), Vec::<String>::new(), "somebody got in");
 }

@@ -1,10 +1,12 @@
 //! The image service as clients meet it: real registry (SQLite), real files.
 
+mod archives;
 mod cache;
 mod cloud;
 mod data;
 mod elsewhere;
 mod errors;
+mod every_route;
 mod far;
 mod hostile;
 mod imports;

@@ -188,7 +188,7 @@ async fn what_the_service_says_of_itself() {
 }
 
 #[tokio::test]
-async fn locations_are_for_services() {
+async fn s13_locations_are_for_services() {
     let cloud = Cloud::start().await;
     let image = cloud.bare(ALICE).await;
     let locations = format!("{image}/locations");

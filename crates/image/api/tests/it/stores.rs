@@ -179,7 +179,7 @@ async fn data_on_the_web_becomes_an_image() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_registered() {
+async fn s09_s10_s13_what_may_not_be_registered() {
     let cloud = Cloud::start().await;
     let image = cloud.bare(ALICE).await;
     let at = format!("{image}/locations");

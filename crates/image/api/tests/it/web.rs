@@ -1,6 +1,9 @@
 //! A web server that means no good. What it does is in the path that is asked for.
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const DATA: &[u8] = b"a disk that is raw, and long enough to be cut in two";
 const HALF: usize = 20;
+
+pub(crate) fn gzip(file: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(file).unwrap();
+    packed.finish().unwrap()
+}
 
 #[derive(Clone)]
 pub(crate) struct Web {
@@ -83,6 +92,16 @@ async fn write(stream: &mut TcpStream, path: &str, time: u32) -> std::io::Result
         ("/image", _) => {
             stream.write_all(ok(DATA.len(), "").as_bytes()).await?;
             stream.write_all(DATA).await
+        }
+        ("/gzip", _) => {
+            let packed = gzip(DATA);
+            stream.write_all(ok(packed.len(), "").as_bytes()).await?;
+            stream.write_all(&packed).await
+        }
+        ("/cut-off/gzip", _) => {
+            let packed = gzip(DATA);
+            stream.write_all(ok(packed.len(), "").as_bytes()).await?;
+            stream.write_all(&packed[..HALF]).await
         }
         ("/until-closed", _) => {
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await?;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
 /// No file takes more, whatever stands in it.
-const MOST_MEMORY_KIB: u64 = 64 << 10;
+pub(super) const MOST_MEMORY_KIB: u64 = 64 << 10;
 const MOST_TIME: Duration = Duration::from_secs(2);
 
 /// A figure of `/proc/self/status`, in KiB.
@@ -19,7 +19,7 @@ fn status(name: &str) -> u64 {
 }
 
 /// How much more memory than before `f` held at once. Each test has a process of its own.
-fn growth(f: impl FnOnce()) -> u64 {
+pub(super) fn growth(f: impl FnOnce()) -> u64 {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS:");
     f();
@@ -37,7 +37,7 @@ fn whole_files_are_read() {
 }
 
 #[test]
-fn every_lie_meets_its_fate() {
+fn s07_s08_every_lie_meets_its_fate() {
     let corpus = corpus();
     assert!(corpus.len() > 200, "{}", corpus.len());
     let mut wrong = Vec::new();
@@ -63,14 +63,14 @@ fn every_lie_meets_its_fate() {
 
 /// The inspector, too, takes them all.
 #[test]
-fn every_lie_is_inspected() {
+fn s07_s08_every_lie_is_inspected() {
     let grown = growth(|| corpus().iter().for_each(|file| fuzz::inspect(&file.bytes)));
     assert!(grown < 4 * MOST_MEMORY_KIB, "{grown} KiB, the corpus among it");
 }
 
 /// A disk of petabytes in a few bytes costs nothing before the limit is looked at.
 #[test]
-fn a_huge_disk_is_refused_at_once() {
+fn s08_a_huge_disk_is_refused_at_once() {
     let (_, format, mut bytes) = seeds().swap_remove(9);
     assert_eq!(format, Format::Vhdx);
     let huge: u64 = 1 << 40;

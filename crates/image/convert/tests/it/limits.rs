@@ -1,15 +1,16 @@
+use super::hostile::{MOST_MEMORY_KIB, growth};
 use super::{MIB, disk, limits, run};
-use image_convert::{Error, Format, Limits, Target, convert};
+use image_convert::{Compression, Error, Format, Limits, Source, Target, convert};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn target() -> std::fs::File {
     tempfile::tempfile().unwrap()
 }
 
 #[test]
-fn a_disk_over_the_limit_is_refused_before_anything_is_written() {
+fn s08_a_disk_over_the_limit_is_refused_before_anything_is_written() {
     let target = target();
     let small = Limits::new(MIB, 1 << 30);
     let refused = run(&disk(20 * MIB), Format::Raw, &target, Target::Raw, &small);
@@ -18,7 +19,7 @@ fn a_disk_over_the_limit_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn output_over_the_limit_ends_it() {
+fn s08_output_over_the_limit_ends_it() {
     let small = Limits::new(1 << 30, MIB);
     for to in [Target::Raw, Target::Qcow2(None)] {
         let refused = run(&disk(20 * MIB), Format::Raw, &target(), to, &small);
@@ -29,10 +30,64 @@ fn output_over_the_limit_ends_it() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_ends_it() {
+fn s08_a_deadline_that_has_passed_ends_it() {
     let late = Limits { deadline: Some(Instant::now()), ..limits() };
     let ended = run(&disk(20 * MIB), Format::Raw, &target(), Target::Qcow2(None), &late);
     assert!(matches!(ended, Err(Error::TimedOut)), "{ended:?}");
+}
+
+/// A file that takes its time, as one on a server that is overloaded.
+struct Slow(Vec<u8>);
+
+impl Source for Slow {
+    fn len(&self) -> std::io::Result<u64> {
+        Source::len(&self.0)
+    }
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> std::io::Result<()> {
+        std::thread::sleep(Duration::from_millis(20));
+        Source::read_exact_at(&self.0, buffer, at)
+    }
+}
+
+#[test]
+fn s08_a_deadline_ends_it_in_the_middle() {
+    let source = Slow(disk(200 * MIB));
+    let started = Instant::now();
+    let late = Limits { deadline: Some(started + Duration::from_millis(100)), threads: 2, ..limits() };
+    let most = AtomicU64::new(0);
+    let seen = |p: image_convert::Progress| {
+        most.fetch_max(p.done, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    };
+    let ended = convert(&source, Format::Raw, &target(), Target::Qcow2(None), &late, &seen);
+    assert!(matches!(ended, Err(Error::TimedOut)), "{ended:?}");
+    let (most, took) = (most.into_inner(), started.elapsed());
+    assert!(most > 0 && most < 200 * MIB, "{most} bytes were done");
+    assert!(took > Duration::from_millis(100) && took < Duration::from_secs(1), "{took:?}");
+}
+
+/// From file to file, as imports do it: a few MiB a thread, whatever the disk's size.
+#[test]
+fn s08_memory_does_not_grow_with_the_disk() {
+    let source = target();
+    let noise = disk(4 * MIB);
+    for n in 0..64 {
+        std::os::unix::fs::FileExt::write_all_at(&source, &noise, n * 4 * MIB).unwrap();
+    }
+    let mut most = 0;
+    for to in [Target::Qcow2(None), Target::Qcow2(Some(Compression::Zlib)), Target::of("vmdk", None).unwrap()] {
+        let target = target();
+        let four = Limits { threads: 4, ..limits() };
+        let there = growth(|| {
+            run(&source, Format::Raw, &target, to, &four).unwrap();
+        });
+        // and back, through its tables
+        let back = growth(|| {
+            run(&target, to.format(), &self::target(), Target::Raw, &four).unwrap();
+        });
+        most = most.max(there).max(back);
+    }
+    assert!(most < MOST_MEMORY_KIB, "{most} KiB");
 }
 
 #[test]
@@ -63,7 +118,7 @@ fn the_same_source_gives_the_same_target() {
             let target = target();
             let made = run(&source, Format::Raw, &target, to, &Limits { threads, ..limits() }).unwrap();
             let mut bytes = vec![0; made.bytes as usize];
-            image_convert::Source::read_exact_at(&target, &mut bytes, 0).unwrap();
+            Source::read_exact_at(&target, &mut bytes, 0).unwrap();
             bytes
         });
         assert!(made.windows(2).all(|m| m[0] == m[1]), "{to:?}");

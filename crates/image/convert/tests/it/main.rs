@@ -1,7 +1,9 @@
 //! Conversions held against QEMU's own, and files made to deceive.
 
+mod archives;
 mod hostile;
 mod limits;
+mod outside;
 mod qemu;
 
 use image_convert::{Converted, Error, Format, Limits, Source, Target, convert};

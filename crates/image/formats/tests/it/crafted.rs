@@ -74,7 +74,7 @@ fn a_fat_boot_sector_is_no_partition_table() {
 }
 
 #[test]
-fn partition_tables_that_make_no_sense() {
+fn s07_partition_tables_that_make_no_sense() {
     let mut empty = zeros();
     put(&mut empty, 510, &[0x55, 0xaa]);
     refused("raw", &empty, "No partitions defined");
@@ -103,7 +103,7 @@ fn isos() {
 }
 
 #[test]
-fn qcow2_headers() {
+fn s01_s07_qcow2_headers() {
     accepted("qcow2", &qcow2(3, 0), Detected::Qcow2, Some(1 << 30));
     accepted("qcow2", &qcow2(3, 0b1011), Detected::Qcow2, Some(1 << 30));
     refused("qcow2", &qcow2(3, 0b100), "data_file");
@@ -121,7 +121,7 @@ fn qcow2_headers() {
 }
 
 #[test]
-fn two_formats_in_one_file() {
+fn s02_two_formats_in_one_file() {
     let mut polyglot = iso();
     put(&mut polyglot, 0, &qcow2(3, 0));
     for declared in ["raw", "iso", "qcow2"] {
@@ -133,7 +133,7 @@ fn two_formats_in_one_file() {
 }
 
 #[test]
-fn vmdk_descriptors() {
+fn s03_s07_vmdk_descriptors() {
     accepted("vmdk", &vmdk_with(GOOD_DESCRIPTOR), Detected::Vmdk, Some(1 << 20));
     for (descriptor, why) in [
         (GOOD_DESCRIPTOR.replace("\"mono.vmdk\"", "\"/etc/passwd\""), "Invalid extent filenames"),
@@ -155,7 +155,7 @@ fn vmdk_descriptors() {
 }
 
 #[test]
-fn every_create_type_of_a_vmdk_counts() {
+fn s03_every_create_type_of_a_vmdk_counts() {
     for (descriptor, why) in [
         (format!("# createType=\"monolithicFlat\"\n{GOOD_DESCRIPTOR}"), "createType"),
         (format!("{GOOD_DESCRIPTOR}createType=\"vmfs\"\n"), "createType"),
@@ -169,7 +169,7 @@ fn every_create_type_of_a_vmdk_counts() {
 
 /// However far down the text says so, and however little it does: QEMU would open the files that it names.
 #[test]
-fn a_vmdk_that_is_only_a_descriptor() {
+fn s03_a_vmdk_that_is_only_a_descriptor() {
     let flat = GOOD_DESCRIPTOR.replace("monolithicSparse", "monolithicFlat");
     let padded = format!("{}{flat}", "# nothing\n".repeat(2000));
     let probed = "\n# a\n  version=1\nRW 2048 FLAT \"/etc/passwd\" 0\n".to_owned();
@@ -208,7 +208,7 @@ fn a_fixed_vhd_is_one_where_it_is_declared() {
 }
 
 #[test]
-fn vmdk_footers_must_repeat_the_header() {
+fn s03_s07_vmdk_footers_must_repeat_the_header() {
     let mut disk = vmdk_with(&GOOD_DESCRIPTOR.replace("monolithicSparse", "streamOptimized"));
     let mut footer = disk[..512].to_vec();
     put(&mut disk, 56, &u64::MAX.to_le_bytes());
@@ -226,7 +226,7 @@ fn vmdk_footers_must_repeat_the_header() {
 }
 
 #[test]
-fn a_differencing_disk_is_refused() {
+fn s07_a_differencing_disk_is_refused() {
     let mut vhd = fixture("disk.vhd");
     put(&mut vhd, 60, &4u32.to_be_bytes());
     refused("vhd", &vhd, "parent");

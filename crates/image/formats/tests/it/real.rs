@@ -22,7 +22,7 @@ fn what_qemu_img_makes_is_accepted_as_what_it_is() {
 }
 
 #[test]
-fn nothing_of_it_passes_as_raw_or_as_a_kernel() {
+fn s02_nothing_of_it_passes_as_raw_or_as_a_kernel() {
     for name in [
         "v2.qcow2",
         "v3.qcow2",
@@ -45,19 +45,19 @@ fn nothing_of_it_passes_as_raw_or_as_a_kernel() {
 }
 
 #[test]
-fn a_qcow2_that_needs_other_files_is_refused() {
+fn s01_s07_a_qcow2_that_needs_other_files_is_refused() {
     refused("qcow2", &fixture("backing.qcow2"), "backing file");
     refused("qcow2", &fixture("datafile.qcow2"), "data_file");
     refused("qcow2", &fixture("extl2.qcow2"), "Unknown QCOW2 features");
 }
 
 #[test]
-fn a_vmdk_that_is_several_files_is_refused() {
+fn s03_a_vmdk_that_is_several_files_is_refused() {
     refused("vmdk", &fixture("flat.vmdk"), "other files");
     refused("vmdk", &fixture("two.vmdk"), "other files");
 }
 
 #[test]
-fn qed_is_never_allowed() {
+fn s07_qed_is_never_allowed() {
     refused("qed", &fixture("disk.qed"), "not allowed");
 }

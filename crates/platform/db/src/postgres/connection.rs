@@ -28,8 +28,13 @@ impl Connection {
         Self { pool, connection: Some(connection), generation, permit: Some(permit), in_order: false }
     }
 
-    fn raw(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+    pub(super) fn raw(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Nothing is under way on it: it goes straight back.
+    pub(super) fn in_order(mut self) {
+        self.in_order = true;
     }
 
     /// Ends its use after the server said this. `Ok`: another connection is worth a try.

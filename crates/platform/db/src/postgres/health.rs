@@ -1,6 +1,7 @@
 //! Whether PostgreSQL can be reached: what one call has found out spares the others from waiting for the same.
 
 use super::Pool;
+use super::timeline::{Refused, Timelines};
 use crate::error::{Unavailable, chain};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -10,6 +11,9 @@ use tokio::sync::{Mutex, watch};
 
 /// A server that is asked for a session and says nothing for so long is not there.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+/// Where it is to be found out whether it has what was stored: a leap of a large cloud takes some seconds, and others wait
+/// for who makes it.
+const LOOK_PATIENCE: Duration = Duration::from_secs(60);
 /// How often one looks whether it is back.
 const PROBE: Duration = Duration::from_millis(250);
 
@@ -21,6 +25,7 @@ pub(super) struct Health {
     well: Mutex<Option<Instant>>,
     /// Connections of an older one are not used again: the server they were to has ended.
     generation: AtomicU64,
+    timelines: Timelines,
 }
 
 /// Why there is no session.
@@ -33,7 +38,18 @@ pub(super) enum NoSession {
 
 impl Health {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, away: watch::Sender::new(None), well: Mutex::new(None), generation: AtomicU64::new(0) }
+        Self {
+            options,
+            away: watch::Sender::new(None),
+            well: Mutex::new(None),
+            generation: AtomicU64::new(0),
+            timelines: Timelines::default(),
+        }
+    }
+
+    /// See [`Timelines::losses`].
+    pub(super) fn losses(&self) -> u64 {
+        self.timelines.losses()
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -64,8 +80,25 @@ impl Health {
         }
     }
 
-    /// A new session, or why not, within [`CONNECT_PATIENCE`].
+    /// A new session on a server that has what was stored, or why not: mostly within [`CONNECT_PATIENCE`].
     pub(super) async fn connect(&self) -> Result<PgConnection, NoSession> {
+        let mut connection = self.session().await?;
+        match tokio::time::timeout(LOOK_PATIENCE, self.look(&mut connection)).await {
+            Ok(Ok(())) => Ok(connection),
+            Ok(Err(why)) => Err(NoSession::Away { passes: !matches!(why, Refused::Failed(_)), why: why.to_string() }),
+            Err(_) => Err(NoSession::Away { why: format!("not looked at within {LOOK_PATIENCE:?}"), passes: true }),
+        }
+    }
+
+    /// Where a session is. If that is elsewhere than before, no older one is used again.
+    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<(), Refused> {
+        if self.timelines.look(connection).await? {
+            self.broken(self.generation());
+        }
+        Ok(())
+    }
+
+    async fn session(&self) -> Result<PgConnection, NoSession> {
         match tokio::time::timeout(CONNECT_PATIENCE, self.options.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(e)) => {

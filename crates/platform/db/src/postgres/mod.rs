@@ -6,6 +6,7 @@
 
 mod connection;
 mod health;
+mod timeline;
 
 pub(crate) use connection::{Connection, Transaction};
 
@@ -76,6 +77,19 @@ impl Pool {
             }
             tokio::time::sleep(FULL_PAUSE).await;
         }
+    }
+
+    /// See [`Db::losses`](crate::Db::losses).
+    pub(crate) fn losses(&self) -> u64 {
+        self.0.health.losses()
+    }
+
+    /// Takes note of where it is, now that the schema has room for it.
+    pub(crate) async fn look(&self) -> Result<(), DbError> {
+        let mut connection = self.acquire().await?;
+        self.0.health.look(connection.raw()?).await.map_err(|why| Unavailable::Away(why.to_string()))?;
+        connection.in_order();
+        Ok(())
     }
 
     fn downgrade(&self) -> WeakPool {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Listens on loopback, trusts everybody, ends with its test.
@@ -29,10 +30,7 @@ impl Server {
             eprintln!("skipped: PostgreSQL is not installed");
             return None;
         };
-        let dir = tempfile::Builder::new().prefix("skyiron-pg-").tempdir().expect("a temporary folder");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let server = Self { dir, bin, port };
-        server.give(server.dir.path());
+        let server = Self::empty(bin);
         let data = server.data();
         server.run("initdb", &["-D", &data, "-A", "trust", "-U", "postgres", "--locale=C", "-E", "UTF8", "--no-sync"]);
         for (name, text) in files {
@@ -41,14 +39,68 @@ impl Server {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a private file");
             server.give(&path);
         }
-        let mut lines = format!("port = {port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n");
-        lines.push_str(&format!("unix_socket_directories = '{}'\n", server.dir.path().display()));
-        settings.iter().for_each(|s| lines.push_str(&format!("{s}\n")));
-        let path = Path::new(&data).join("postgresql.conf");
-        let text = fs::read_to_string(&path).expect("postgresql.conf") + &lines;
-        fs::write(&path, text).expect("postgresql.conf");
+        server.configure(settings);
         server.start_again();
         Some(server)
+    }
+
+    fn empty(bin: PathBuf) -> Self {
+        let dir = tempfile::Builder::new().prefix("skyiron-pg-").tempdir().expect("a temporary folder");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let server = Self { dir, bin, port };
+        server.give(server.dir.path());
+        server
+    }
+
+    /// What stands last in the file counts.
+    fn configure(&self, settings: &[&str]) {
+        let mut lines = format!("port = {}\nlisten_addresses = '127.0.0.1'\nfsync = off\n", self.port);
+        lines.push_str(&format!("unix_socket_directories = '{}'\n", self.dir.path().display()));
+        settings.iter().for_each(|s| lines.push_str(&format!("{s}\n")));
+        let path = Path::new(&self.data()).join("postgresql.conf");
+        let text = fs::read_to_string(&path).expect("postgresql.conf") + &lines;
+        fs::write(&path, text).expect("postgresql.conf");
+    }
+
+    /// A replica that follows it as far behind as it happens to be, and is read from only.
+    pub fn replica(&self) -> Self {
+        let replica = Self::empty(self.bin.clone());
+        let from = format!("host=127.0.0.1 port={} user=postgres", self.port);
+        replica.run("pg_basebackup", &["-d", &from, "-D", &replica.data(), "-R", "-c", "fast", "--no-sync"]);
+        replica.configure(&[]);
+        replica.start_again();
+        replica
+    }
+
+    /// A replica follows no more: what its primary stores from now on is lost with it. The replica has what was stored
+    /// before.
+    pub fn cut_off(&self, primary: &Self) {
+        let stored = primary.sql("SELECT pg_current_wal_flush_lsn()");
+        let has = format!("SELECT pg_last_wal_replay_lsn() >= '{stored}'");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.sql(&has) != "t" {
+            assert!(Instant::now() < deadline, "the replica does not follow");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.sql("ALTER SYSTEM SET primary_conninfo = ''");
+        self.sql("SELECT pg_reload_conf()");
+        while self.sql("SELECT COUNT(*) FROM pg_stat_wal_receiver") != "0" {
+            assert!(Instant::now() < deadline, "the replica still follows");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A replica becomes the primary, with what it has.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "promote"]);
+    }
+
+    /// What a statement answers, in the database `postgres`.
+    pub fn sql(&self, statement: &str) -> String {
+        let url = self.url("postgres");
+        let done = Command::new(self.bin.join("psql")).args(["-qAtX", &url, "-c", statement]).output().expect("psql");
+        assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
     pub fn url(&self, database: &str) -> String {

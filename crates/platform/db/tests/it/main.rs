@@ -4,6 +4,7 @@ mod away;
 mod given_up;
 mod killed;
 mod migrating;
+mod promoted;
 mod tls;
 
 use futures_util::future::join_all;

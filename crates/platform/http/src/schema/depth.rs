@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_only_what_nests() {
+    fn s38_counts_only_what_nests() {
         for (text, limit, want) in [
             ("1", 0, true),
             ("[]", 0, false),

@@ -87,7 +87,7 @@ fn a_name_cannot_add_options() {
 }
 
 #[test]
-fn formats_are_explicit_on_every_node() {
+fn s02_s06_formats_are_explicit_on_every_node() {
     let mut g = guest();
     g.disks[0].backing = Some(("/cache/base".into(), DiskFormat::Raw));
     let l = line(&g);
@@ -119,7 +119,7 @@ fn formats_are_explicit_on_every_node() {
 }
 
 #[test]
-fn a_qcow2_without_backing_says_so_lest_its_header_names_one() {
+fn s01_a_qcow2_without_backing_says_so_lest_its_header_names_one() {
     let node: serde_json::Value = serde_json::from_str(&values(&line(&guest()), "-blockdev")[1]).unwrap();
     assert_eq!(node.get("backing"), Some(&serde_json::Value::Null));
 }

@@ -1,0 +1,57 @@
+//! After the conductors' database has gone on from an earlier moment: what this agent was told may never have been.
+//!
+//! What the database says counts, and what the hypervisors say is told to it. A guest that nobody has assigned any more is
+//! told and left alone, as at the start; nothing is started or ended that is not an open assignment.
+
+use crate::adopt::{HOSTS_AT_ONCE, Known};
+use crate::agent::Agent;
+use base::HostName;
+use compute_model::assignment::{Fetch, Fetched, subject};
+use platform_bus::BusError;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Agent {
+    /// Compares everything if the database has gone back `losses` times, which is more than was known.
+    pub(crate) async fn compare_after(self: &Arc<Self>, losses: u64) -> Result<(), BusError> {
+        if losses <= self.losses.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        tracing::warn!("the database has gone on from an earlier moment: comparing all hosts with it");
+        let all: Vec<usize> = (0..self.hosts.len()).collect();
+        for some in all.chunks(HOSTS_AT_ONCE) {
+            self.compare(some).await?;
+        }
+        self.tell_unknown_anew();
+        self.look_at_guests().await;
+        self.losses.fetch_max(losses, Ordering::AcqRel);
+        Ok(())
+    }
+
+    async fn compare(self: &Arc<Self>, hosts: &[usize]) -> Result<(), BusError> {
+        let names: Vec<HostName> = hosts.iter().map(|&n| self.hosts[n].name.clone()).collect();
+        let number = self.slots.fetching();
+        let fetched: Fetched = self.call(subject::FETCH, &Fetch { hosts: names, all: true }).await?;
+        let known = Known::of(fetched.reported, fetched.power);
+        let mut assigned = HashSet::with_capacity(fetched.assignments.len());
+        for a in fetched.assignments {
+            let Some(&host) = self.numbers.get(&a.host) else { continue };
+            assigned.insert((host, a.instance));
+            if known.is_done(&a) {
+                let power = known.power_of(&a);
+                self.slots.settled_anew(host, a, power);
+            } else {
+                let key = (host, a.instance);
+                let offered = self.slots.offer(host, a);
+                self.start_worker(key, offered);
+            }
+        }
+        let lost = self.slots.forget_all_but(&hosts.iter().copied().collect(), &assigned);
+        if lost > 0 {
+            tracing::warn!(lost, "{lost} guests are assigned to nobody any more");
+        }
+        self.slots.fetched(number);
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! The conductors' database has gone on from an earlier moment.
+
+use crate::conductor::Seen;
+use crate::world::{HOST, World, server};
+use compute_model::assignment::{Outcome, Report, Want};
+use compute_model::states::PowerState;
+
+const LEAP: u64 = 1 << 32;
+
+#[tokio::test]
+async fn what_is_lost_is_told_and_left_alone_and_the_rest_obeys() {
+    let world = World::new(true);
+    let (lost, stopped, gone, same) = (server(), server(), server(), server());
+    for vm in [&lost, &stopped, &gone, &same] {
+        world.hypervisor.set(vm.id, PowerState::Running, false);
+        world.conductor.assign_quietly(HOST, vm, Want::Spawn);
+        world.conductor.settle(vm.id);
+    }
+    let agent = world.start();
+    // all are adopted before anything else is done
+    let pause = world.conductor.assign(HOST, &same, Want::Pause);
+    assert_eq!(world.conductor.outcome(same.id, pause).await, Outcome::Done { power: PowerState::Paused });
+
+    // one is stopped and one is deleted, and the database loses that
+    let stop = world.conductor.assign(HOST, &stopped, Want::Stop { grace_secs: 0 });
+    assert_eq!(world.conductor.outcome(stopped.id, stop).await, Outcome::Done { power: PowerState::Shutdown });
+    let destroy = world.conductor.assign(HOST, &gone, Want::Destroy);
+    assert_eq!(world.conductor.outcome(gone.id, destroy).await, Outcome::Done { power: PowerState::NoState });
+    let told = world.conductor.seen().reports.len();
+    for vm in [&stopped, &gone] {
+        world.conductor.lose(vm.id);
+        world.conductor.assign_quietly(HOST, vm, Want::Spawn);
+        world.conductor.settle(vm.id);
+        world.conductor.believe(vm.id, PowerState::Running);
+    }
+    world.conductor.believe(same.id, PowerState::Paused);
+    world.conductor.lose(lost.id);
+    world.conductor.go_back(LEAP);
+    world.conductor.wake(HOST);
+
+    // these guests have no disks, which is told too
+    let powers = |seen: &Seen| {
+        let done = |r: &&Report| matches!(r.outcome, Outcome::Done { .. });
+        seen.reports[told..].iter().filter(done).map(|r| (r.instance, r.after, r.outcome.clone())).collect::<Vec<_>>()
+    };
+    let mut news =
+        world.conductor.until("three reports", |seen| Some(powers(seen)).filter(|told| told.len() == 3)).await;
+    news.sort_by_key(|(id, ..)| *id);
+    let done = |power| Outcome::Done { power };
+    let mut expected = [
+        (lost.id, None, done(PowerState::Running)),
+        (stopped.id, Some(LEAP + 1), done(PowerState::Shutdown)),
+        (gone.id, Some(LEAP + 1), done(PowerState::NoState)),
+    ];
+    expected.sort_by_key(|(id, ..)| *id);
+    assert_eq!(news, expected);
+    assert_eq!(world.hypervisor.calls(lost.id), [""; 0]);
+    assert_eq!(world.hypervisor.calls(gone.id), ["destroy"], "nothing is made anew");
+    // the next order, whose number without the leap would be one that was carried out
+    let start = world.conductor.assign(HOST, &stopped, Want::Start);
+    assert_eq!(start, LEAP + 2);
+    assert_eq!(world.conductor.outcome(stopped.id, start).await, done(PowerState::Running));
+    let unpause = world.conductor.assign(HOST, &same, Want::Unpause);
+    assert_eq!(world.conductor.outcome(same.id, unpause).await, done(PowerState::Running));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_guest_is_told_when_it_is_gone() {
+    let world = World::new(true);
+    let stranger = server();
+    world.hypervisor.set(stranger.id, PowerState::Running, false);
+    let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(50));
+    let powers = |n: usize| {
+        let see = move |seen: &Seen| {
+            let told: Vec<_> = seen.reports.iter().map(|r| r.outcome.clone()).collect();
+            (told.len() >= n).then_some(told)
+        };
+        world.conductor.until("reports", see)
+    };
+    assert_eq!(powers(1).await, [Outcome::Done { power: PowerState::Running }]);
+    world.hypervisor.lose(stranger.id);
+    powers(2).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let done = |power| Outcome::Done { power };
+    assert_eq!(powers(2).await, [done(PowerState::Running), done(PowerState::NoState)], "each once");
+    agent.stop().await;
+}

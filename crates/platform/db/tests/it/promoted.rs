@@ -1,0 +1,86 @@
+//! A replica without the last commits takes the place of its primary.
+
+use platform_db::testing::{Address, Server};
+use platform_db::{Db, DbError, Unavailable, args};
+use std::time::{Duration, Instant};
+
+const LEAP: i64 = 1 << 32;
+
+async fn identity_revision(db: &Db) -> Result<i64, DbError> {
+    let (n,): (i64,) = db.fetch_one("SELECT value FROM identity_revision", args![]).await?;
+    Ok(n)
+}
+
+async fn raise(db: &Db) -> i64 {
+    let mut tx = db.begin().await.expect("it begins");
+    let (n,): (i64,) =
+        tx.fetch_one("UPDATE identity_revision SET value = value + 1 RETURNING value", args![]).await.expect("a row");
+    tx.commit().await.expect("stored");
+    n
+}
+
+async fn until_it_answers(db: &Db) -> i64 {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match identity_revision(db).await {
+            Ok(n) => return n,
+            Err(e) => assert!(e.worth_retrying() && Instant::now() < deadline, "{e:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_leap_once_and_the_old_primary_is_refused() {
+    let Some(primary) = Server::start(&[]) else { return };
+    let address = Address::of(&primary).await;
+    // as many processes
+    let mut all = Vec::new();
+    for _ in 0..6 {
+        all.push(Db::open(&address.url("postgres")).await.expect("it opens"));
+    }
+    all[0].migrate().await.expect("it migrates");
+    for db in &all {
+        assert_eq!((identity_revision(db).await.expect("a row"), db.losses()), (1, 0));
+    }
+    assert_eq!(all[0].timelines().await.expect("a table").len(), 1);
+
+    let replica = primary.replica();
+    let refused = Db::open(&replica.url("postgres")).await.expect_err("a replica takes no writes");
+    assert!(refused.to_string().contains("not available"), "{refused}");
+    assert_eq!(raise(&all[1]).await, 2);
+    replica.cut_off(&primary);
+    for n in 3..=5 {
+        assert_eq!(raise(&all[2]).await, n, "stored, and about to be lost");
+    }
+    primary.stop();
+    replica.promote();
+    address.leads_to(&replica);
+    let together = futures_util::future::join_all(all.iter().map(until_it_answers)).await;
+    assert_eq!(together, [2 + LEAP; 6], "what was lost is lost, and its numbers are not used again");
+    assert!(all.iter().all(|db| db.losses() == 1), "everybody knows");
+    assert_eq!(all[0].timelines().await.expect("a table").len(), 2);
+
+    // somebody starts the old one again, and the address leads back to it
+    primary.start_again();
+    address.leads_to(&primary);
+    replica.stop();
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < deadline {
+        for db in &all {
+            let refused = identity_revision(db).await.expect_err("the old primary's history has ended");
+            assert!(
+                matches!(refused, DbError::Unavailable(Unavailable::Away(_) | Unavailable::Lost(_))),
+                "{refused:?}"
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let why = identity_revision(&all[0]).await.expect_err("still");
+    assert!(std::error::Error::source(&why).is_some_and(|w| w.to_string().contains("taken its place")), "{why:?}");
+    replica.start_again();
+    address.leads_to(&replica);
+    for db in &all {
+        assert_eq!((until_it_answers(db).await, db.losses()), (2 + LEAP, 1), "no second leap");
+    }
+}
