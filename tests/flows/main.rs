@@ -13,4 +13,5 @@ mod noisy;
 mod operator;
 mod postgres;
 mod power_cut;
+mod swift;
 mod uploads;

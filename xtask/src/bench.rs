@@ -10,7 +10,9 @@ mod convert;
 mod create;
 mod hosts;
 mod identity;
+mod images;
 mod load;
+mod rows;
 mod site;
 mod start;
 mod upload;
@@ -22,15 +24,19 @@ use std::process::{Command, ExitCode};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// start, create, hosts, api, identity, upload, boot, site, agents, bus, convert; none: all of them
+    /// start, create, hosts, api, identity, upload, images, boot, site, agents, bus, convert; none: all of them
     names: Vec<String>,
     /// Measure this binary instead of building one.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Less of everything, so that a debug binary is done soon: shows that a benchmark works, and nothing else. Of `images` only.
+    #[arg(long)]
+    small: bool,
 }
 
 pub(crate) struct Setting {
     pub binary: PathBuf,
+    pub small: bool,
 }
 
 /// One measured figure.
@@ -51,6 +57,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("agents", agents::run),
     ("bus", bus::run),
     ("convert", convert::run),
+    ("images", images::run),
 ];
 
 pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {
@@ -60,7 +67,7 @@ pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {
             bail!("no benchmark {name}; there are {}", all.join(", "));
         }
     }
-    let setting = Setting { binary: a.binary.clone().map_or_else(build, Ok)? };
+    let setting = Setting { binary: a.binary.clone().map_or_else(build, Ok)?, small: a.small };
     for (name, bench) in BENCHES {
         if a.names.is_empty() || a.names.iter().any(|n| n == name) {
             println!("-- {name}");

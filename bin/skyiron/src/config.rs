@@ -2,6 +2,7 @@
 
 mod compute;
 mod imports;
+mod scheduler;
 mod stores;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) use compute::{QuotaDriver, Strategy};
 pub(crate) use imports::ImageImport;
+pub(crate) use scheduler::Scheduler;
 pub(crate) use stores::{ImageStore, StoreType};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub image: Image,
     pub image_import: ImageImport,
     pub compute: Compute,
+    pub scheduler: Scheduler,
     pub doctor: Doctor,
     pub log: Log,
 }
@@ -621,12 +624,19 @@ const KEYS: &[(&str, &str)] = &[
     ("log.format", "text or json."),
 ];
 
+/// The same with those that stand beside their section's type.
+fn known_keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let doctor = KEYS.iter().position(|(key, _)| key.starts_with("doctor.")).unwrap_or(KEYS.len());
+    let (before, after) = KEYS.split_at(doctor);
+    before.iter().chain(scheduler::KEYS).chain(after)
+}
+
 /// The whole file with every default, each key under its meaning.
 pub(crate) fn reference() -> Result<String> {
     let defaults = toml::Table::try_from(Config::default()).context("the defaults")?;
     let mut text = String::from("# Every key of skyiron's configuration, with its default.\n");
     let mut section = "";
-    for (path, meaning) in KEYS {
+    for (path, meaning) in known_keys() {
         let (of, key) = path.split_once('.').context("a key has a section")?;
         if of != section {
             text.push_str(&format!("\n[{of}]\n"));
@@ -651,7 +661,7 @@ fn parse(text: &str) -> Result<Config> {
         let Some(keys) = content.as_table() else {
             bail!("unknown key {section:?}; {}", nearest(section));
         };
-        if !KEYS.iter().any(|(k, _)| k.split_once('.').is_some_and(|(s, _)| s == section)) {
+        if !known_keys().any(|(k, _)| k.split_once('.').is_some_and(|(s, _)| s == section)) {
             bail!("unknown section [{section}]; {}", nearest(section));
         }
         for key in keys.keys() {
@@ -660,7 +670,7 @@ fn parse(text: &str) -> Result<Config> {
                 check_stores(&keys[key])?;
                 continue;
             }
-            if !KEYS.iter().any(|(k, _)| *k == path) {
+            if !known_keys().any(|(k, _)| *k == path) {
                 bail!("unknown key {path:?}; {}", nearest(&path));
             }
         }
@@ -694,11 +704,12 @@ fn check(c: &Config) -> Result<()> {
     c.bus.settings("").check().context("[bus]")?;
     c.identity.proxies()?;
     c.image_import.check()?;
+    c.scheduler.check()?;
     c.compute.check(&c.image)
 }
 
 fn nearest(wrong: &str) -> String {
-    let best = KEYS.iter().map(|(k, _)| *k).min_by_key(|k| distance(wrong, k));
+    let best = known_keys().map(|(k, _)| *k).min_by_key(|k| distance(wrong, k));
     format!("the nearest is {:?} (see `skyiron config reference`)", best.unwrap_or_default())
 }
 
@@ -728,7 +739,7 @@ mod tests {
             .iter()
             .flat_map(|(s, keys)| keys.as_table().unwrap().keys().map(move |k| format!("{s}.{k}")))
             .collect();
-        let mut known: Vec<String> = KEYS.iter().map(|(k, _)| (*k).to_owned()).collect();
+        let mut known: Vec<String> = known_keys().map(|(k, _)| (*k).to_owned()).collect();
         paths.sort();
         known.sort();
         assert_eq!(paths, known);
@@ -755,6 +766,16 @@ mod tests {
         assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
         assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));
         assert!(error("[compute]\nfence_command = \"fence\"").contains("wrong type"));
+        assert!(
+            error("[scheduler]\nenabled_filters = [\"RamFilter\"]")
+                .contains("there are AllHostsFilter, ComputeFilter,")
+        );
+        assert!(error("[scheduler]\nhost_subset_size = 0").contains("at least 1"));
+        assert!(error("[scheduler]\nram_weight_multiplier = nan").contains("scheduler.ram_weight_multiplier"));
+        assert!(error("[scheduler]\nsoft_affinity_weight_multiplier = -1.0").contains("soft_affinity"));
+        assert!(error("[scheduler]\nisolated_images = [\"x\"]").contains("is not a UUID"));
+        assert!(error("[scheduler]\nram_weight_multiplyer = 1.0").contains("\"scheduler.ram_weight_multiplier\""));
+        assert!(parse("[scheduler]\nenabled_filters = [\"SameHostFilter\"]\nram_weight_multiplier = -1.0").is_ok());
         let (signed, validated) = ("verify_image_signatures = true", "enable_certificate_validation = true");
         assert!(error("[compute]\nquota_driver = \"NoSuchDriver\"").contains("UnifiedLimitsDriver"));
         assert!(error("[compute]\nunified_limits_resource_list = [\"instances\"]").contains("class:DISK_GB"));

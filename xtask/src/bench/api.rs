@@ -2,14 +2,13 @@
 
 use super::cloud::{Cloud, until};
 use super::load::{Connection, get, percentile, rate};
+use super::rows::multiply;
 use super::{Setting, figure};
-use anyhow::{Context, Result, bail};
-use platform_db::{Db, args};
+use anyhow::{Context, Result};
 use serde_json::json;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const SERVERS: i64 = 100_000;
+const SERVERS: u64 = 100_000;
 
 pub(crate) fn run(s: &Setting) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -23,7 +22,7 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     let path = format!("/compute/v2.1/servers/{id}");
     until(Duration::from_secs(30), "ACTIVE", || Ok(cloud.get(&path)?["server"]["status"] == "ACTIVE"))?;
     cloud.stop()?;
-    multiply(&data.join("skyiron.db"), &id)?;
+    multiply(&data, ("instances", "uuid"), &id, SERVERS, &[])?;
 
     // the cloud on one processor, the load on the others
     let cloud = Cloud::start(&s.binary, &data, &["--fake-hosts", "100"], Some(0))?;
@@ -39,50 +38,11 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
 
     let mut c = Connection::open(&cloud.address)?;
     let page = get(&cloud.address, "/compute/v2.1/servers/detail?limit=1000", &auth);
-    let mut times = Vec::new();
-    for _ in 0..100 {
-        let started = Instant::now();
-        let answer = c.send(&page)?;
-        times.push(started.elapsed());
-        if answer.status != 200 {
-            bail!("answered {}", answer.status);
-        }
-    }
-    times.sort();
+    let times = c.times(&page, 100)?;
     let (p50, p99) = (percentile(&times, 50.0), percentile(&times, 99.0));
     let shown = format!("{p99:.1?} (p50 {p50:.1?})");
     figure("servers/detail of 1,000 out of 100,000, p99 of 100", &shown, "under 150 ms", p99.as_millis() < 150);
     let (rss, _) = cloud.memory()?;
     println!("       resident memory after that: {rss:.0} MiB");
     cloud.stop()
-}
-
-/// Copies one server's row until there are enough, while no cloud runs on the database.
-fn multiply(path: &Path, id: &str) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let db = Db::open(&format!("sqlite:{}", path.display())).await?;
-        let columns: Vec<(String,)> =
-            db.fetch_all("SELECT name FROM pragma_table_info('instances') ORDER BY cid", args![]).await?;
-        let values: Vec<String> = columns
-            .iter()
-            .map(|(name,)| match name.as_str() {
-                "uuid" => "printf('%08x-0000-4000-8000-%012x', n, n)".to_owned(),
-                "name" => "'copy-' || n".to_owned(),
-                "created_at" => "i.created_at - n * 1000".to_owned(),
-                other => format!("i.{other}"),
-            })
-            .collect();
-        let sql = format!(
-            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {SERVERS})
-             INSERT INTO instances ({}) SELECT {} FROM instances i, c WHERE i.uuid = $1",
-            columns.iter().map(|(c,)| c.as_str()).collect::<Vec<_>>().join(", "),
-            values.join(", ")
-        );
-        let mut tx = db.begin().await?;
-        tx.execute(platform_db::built(sql), args![id]).await?;
-        tx.commit().await?;
-        db.close().await;
-        Ok(())
-    })
 }

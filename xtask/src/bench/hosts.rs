@@ -5,7 +5,7 @@ use super::cloud::{Cloud, until};
 use super::load::{Connection, get, percentile, post};
 use super::{Setting, figure};
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,8 +31,6 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     let before = Steps::placing(&cloud)?;
     let started = Instant::now();
     creates(&cloud, &body)?;
-    let left = || Ok(cloud.get("/compute/v2.1/servers?status=BUILD&limit=1")?["servers"] == json!([]));
-    until(Duration::from_secs(300), "all built", left)?;
     let rate = SERVERS as f64 / started.elapsed().as_secs_f64();
     println!("       {SERVERS} servers by {CLIENTS} clients: {rate:.0}/s to ACTIVE");
     Steps::placing(&cloud)?.since(&before).tell();
@@ -69,6 +67,7 @@ fn candidates(cloud: &Cloud, when: &str) -> Result<()> {
     Ok(())
 }
 
+/// Each client creates a server, waits until it is built, and goes on to the next.
 fn creates(cloud: &Cloud, body: &str) -> Result<()> {
     let left = AtomicUsize::new(SERVERS);
     std::thread::scope(|scope| {
@@ -82,6 +81,17 @@ fn creates(cloud: &Cloud, body: &str) -> Result<()> {
                         let made = c.send(&request)?;
                         if made.status != 202 {
                             bail!("create answered {}: {}", made.status, String::from_utf8_lossy(&made.body));
+                        }
+                        let made: Value = serde_json::from_slice(&made.body)?;
+                        let id = made["server"]["id"].as_str().context("an id")?;
+                        let look = get(&cloud.address, &format!("/compute/v2.1/servers/{id}"), &token);
+                        let placed = Instant::now();
+                        while serde_json::from_slice::<Value>(&c.send(&look)?.body)?["server"]["status"] != "ACTIVE" {
+                            if placed.elapsed() > Duration::from_secs(60) {
+                                bail!("server {id} is not ACTIVE after a minute");
+                            }
+                            // as often as a patient client; that it looks must not be what is measured
+                            std::thread::sleep(Duration::from_millis(50));
                         }
                     }
                     Ok(())

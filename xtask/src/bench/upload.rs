@@ -12,22 +12,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const SIZE: u64 = 1 << 30;
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 
 pub(crate) fn run(s: &Setting) -> Result<()> {
     let folder = tempfile::tempdir_in(std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into()))?;
     let piece = noise();
-    let write = median(|| write_alone(&folder.path().join("alone"), &piece))?;
-    let sha512 = median(|| {
-        let mut c = ring::digest::Context::new(&ring::digest::SHA512);
-        Ok(alone(|| c.update(&piece)))
-    })?;
-    let md5 = median(|| {
-        let mut c = Md5::new();
-        Ok(alone(|| c.update(&piece)))
-    })?;
-    let slowest = write.max(sha512).max(md5);
-    println!("       alone: disk write with sync {write:.2?}, SHA-512 {sha512:.2?}, MD5 {md5:.2?}");
+    let slowest = slowest_part(folder.path(), &piece, SIZE)?;
 
     let cloud = Cloud::start(&s.binary, &folder.path().join("cloud"), &["--fake-hosts", "1"], None)?;
     cloud.forget_peak()?;
@@ -36,7 +26,7 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
         let record = json!({"name": "big", "disk_format": "raw", "container_format": "bare"});
         let id = cloud.post("/image/v2/images", &record)?["id"].as_str().context("an id")?.to_owned();
         let started = Instant::now();
-        send(&cloud, &id, &piece)?;
+        send(&cloud, &id, &piece, SIZE)?;
         let took = started.elapsed();
         cloud.delete(&format!("/image/v2/images/{id}"))?;
         Ok(took)
@@ -50,22 +40,37 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     cloud.stop()
 }
 
-fn median(mut f: impl FnMut() -> Result<Duration>) -> Result<Duration> {
+/// How long the slowest of an upload's parts takes by itself.
+pub(super) fn slowest_part(folder: &Path, piece: &[u8], size: u64) -> Result<Duration> {
+    let write = median(|| write_alone(&folder.join("alone"), piece, size))?;
+    let sha512 = median(|| {
+        let mut c = ring::digest::Context::new(&ring::digest::SHA512);
+        Ok(alone(size, || c.update(piece)))
+    })?;
+    let md5 = median(|| {
+        let mut c = Md5::new();
+        Ok(alone(size, || c.update(piece)))
+    })?;
+    println!("       alone: disk write with sync {write:.2?}, SHA-512 {sha512:.2?}, MD5 {md5:.2?}");
+    Ok(write.max(sha512).max(md5))
+}
+
+pub(super) fn median(mut f: impl FnMut() -> Result<Duration>) -> Result<Duration> {
     let mut times = [f()?, f()?, f()?];
     times.sort();
     Ok(times[1])
 }
 
-fn alone(mut f: impl FnMut()) -> Duration {
+fn alone(size: u64, mut f: impl FnMut()) -> Duration {
     let started = Instant::now();
-    (0..SIZE / PIECE as u64).for_each(|_| f());
+    (0..size / PIECE as u64).for_each(|_| f());
     started.elapsed()
 }
 
-fn write_alone(path: &Path, piece: &[u8]) -> Result<Duration> {
+fn write_alone(path: &Path, piece: &[u8], size: u64) -> Result<Duration> {
     let started = Instant::now();
     let mut file = File::create(path)?;
-    for _ in 0..SIZE / PIECE as u64 {
+    for _ in 0..size / PIECE as u64 {
         file.write_all(piece)?;
     }
     file.sync_all()?;
@@ -75,7 +80,7 @@ fn write_alone(path: &Path, piece: &[u8]) -> Result<Duration> {
 }
 
 /// Bytes that neither compress nor repeat within themselves.
-fn noise() -> Vec<u8> {
+pub(super) fn noise() -> Vec<u8> {
     let mut x = 0x9e37_79b9_7f4a_7c15_u64;
     (0..PIECE / 8)
         .flat_map(|_| {
@@ -88,15 +93,15 @@ fn noise() -> Vec<u8> {
 }
 
 /// PUT of the piece again and again, straight from memory: a client that costs as little as it can.
-fn send(cloud: &Cloud, image: &str, piece: &[u8]) -> Result<()> {
+pub(super) fn send(cloud: &Cloud, image: &str, piece: &[u8], size: u64) -> Result<()> {
     let mut stream = TcpStream::connect(&cloud.address)?;
     write!(
         stream,
         "PUT /image/v2/images/{image}/file HTTP/1.1\r\nhost: {}\r\nx-auth-token: {}\r\n\
-         content-type: application/octet-stream\r\ncontent-length: {SIZE}\r\nconnection: close\r\n\r\n",
+         content-type: application/octet-stream\r\ncontent-length: {size}\r\nconnection: close\r\n\r\n",
         cloud.address, cloud.token
     )?;
-    for _ in 0..SIZE / PIECE as u64 {
+    for _ in 0..size / PIECE as u64 {
         stream.write_all(piece)?;
     }
     let mut answer = String::new();

@@ -3,7 +3,7 @@
 use super::identity::Identities;
 use super::image::certificates;
 use super::{Assembly, Ground, Role, with_policy};
-use crate::config::{Accelerator, Compute, QuotaDriver, Strategy};
+use crate::config::{Accelerator, Compute, Config, QuotaDriver, Strategy};
 use anyhow::{Context, Result};
 use base::HostName;
 use compute_agent::{Agent, AgentConfig, Demands};
@@ -103,7 +103,7 @@ fn metadata(g: &Ground, a: &mut Assembly) -> Result<()> {
 
 /// Who looks at hosts looks once: the two share their views where they share a process.
 fn conductor_and_scheduler(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
-    let settings = conductor_settings(&g.config.compute, host);
+    let settings = conductor_settings(&g.config, host)?;
     let (store, placement) = (store(g)?, Placement::new(g.db()?.clone()));
     let view = Arc::new(HostView::new(store.clone(), g.clock.clone(), settings.service_down_time));
     let scheduler: Arc<dyn Select> = match g.roles.has(Role::ComputeScheduler) {
@@ -167,12 +167,10 @@ async fn agent(g: &Ground, host: &str, images: Arc<dyn ImageProxy>, a: &mut Asse
     Ok(())
 }
 
-fn conductor_settings(config: &Compute, host: &str) -> ConductorSettings {
-    let scheduler = compute_scheduler::Config {
-        default_availability_zone: config.default_availability_zone.clone(),
-        ..compute_scheduler::Config::default()
-    };
-    ConductorSettings {
+fn conductor_settings(config: &Config, host: &str) -> Result<ConductorSettings> {
+    let scheduler = config.scheduler.settings(&config.compute.default_availability_zone)?;
+    let config = &config.compute;
+    Ok(ConductorSettings {
         service_down_time: Duration::from_secs(config.service_down_secs),
         build_timeout: Duration::from_secs(config.build_timeout_secs),
         action_timeout: Duration::from_secs(config.action_timeout_secs),
@@ -193,7 +191,7 @@ fn conductor_settings(config: &Compute, host: &str) -> ConductorSettings {
             .map(|days| Duration::from_secs(u64::from(days) * 24 * 3600)),
         host: host.to_owned(),
         ..ConductorSettings::default()
-    }
+    })
 }
 
 fn host_name(config: &Compute) -> Result<String> {

@@ -7,7 +7,8 @@ use base::Secret;
 use image_backends::file::{DEFAULT_RESERVE, MountSettings};
 use image_backends::http::check_prefix;
 use image_backends::{
-    Clients, FileBackend, HttpBackend, MemoryBackend, S3Backend, S3Settings, SwiftBackend, SwiftSettings,
+    ClientSettings, Clients, FileBackend, HttpBackend, MemoryBackend, S3Backend, S3Settings, SwiftBackend,
+    SwiftSettings, client,
 };
 use image_model::{Backend, ONLY_STORE, Store, Stores};
 use std::path::Path;
@@ -21,7 +22,6 @@ const FOLDER: &str = "images";
 const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long Swift's lists may take to have what was written.
 const SETTLE: Duration = Duration::from_secs(60);
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The folder of images in the data folder and nothing else.
 pub(crate) fn only_folder(data: &DataDir) -> Result<Stores> {
@@ -82,7 +82,7 @@ fn open(name: &str, section: &ImageStore, data: &DataDir) -> Result<Arc<dyn Back
         StoreType::Swift => swift(section),
         StoreType::Http => {
             let below = section.below.iter().map(|url| check_prefix(url)).collect::<Result<_, _>>()?;
-            Ok(Arc::new(HttpBackend::new(below, client(section, Some(patience(section)))?)))
+            Ok(Arc::new(HttpBackend::new(below, client(&reached(section)).context("ca_file")?)))
         }
         StoreType::Memory => Ok(Arc::new(MemoryBackend::new(section.capacity_bytes))),
     }
@@ -92,25 +92,9 @@ fn patience(section: &ImageStore) -> Duration {
     Duration::from_secs(section.timeout_secs)
 }
 
-/// Follows no redirects: what is asked for is where the operator said.
-fn client(section: &ImageStore, read_timeout: Option<Duration>) -> Result<reqwest::Client> {
-    let mut client = platform_http::client()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_PATIENCE.min(patience(section)));
-    if let Some(timeout) = read_timeout {
-        client = client.read_timeout(timeout);
-    }
-    if !section.ca_file.is_empty() {
-        let pem = std::fs::read(&section.ca_file).with_context(|| section.ca_file.clone())?;
-        for certificate in reqwest::Certificate::from_pem_bundle(&pem).with_context(|| section.ca_file.clone())? {
-            client = client.add_root_certificate(certificate);
-        }
-    }
-    client.build().context("the HTTP client")
-}
-
-fn clients(section: &ImageStore) -> Result<Clients> {
-    Ok(Clients { asking: client(section, Some(patience(section)))?, sending: client(section, None)? })
+fn reached(section: &ImageStore) -> ClientSettings {
+    let ca_file = (!section.ca_file.is_empty()).then(|| (&section.ca_file).into());
+    ClientSettings { timeout: patience(section), ca_file }
 }
 
 fn environment(name: &str) -> String {
@@ -142,7 +126,7 @@ fn s3(section: &ImageStore) -> Result<Arc<dyn Backend>> {
         part_bytes: section.part_mib << 20,
         abandoned_after: ABANDONED_AFTER,
     };
-    Ok(Arc::new(S3Backend::new(settings, clients(section)?)?))
+    Ok(Arc::new(S3Backend::new(settings, Clients::open(&reached(section)).context("ca_file")?)?))
 }
 
 /// A value of the section `[default]`, in the form of AWS' own tools.
@@ -188,7 +172,7 @@ fn swift(section: &ImageStore) -> Result<Arc<dyn Backend>> {
         abandoned_after: ABANDONED_AFTER,
         settle: SETTLE,
     };
-    Ok(Arc::new(SwiftBackend::new(settings, clients(section)?)))
+    Ok(Arc::new(SwiftBackend::new(settings, Clients::open(&reached(section)).context("ca_file")?)))
 }
 
 fn folder(path: &Path) -> Result<Arc<dyn Backend>> {
@@ -239,7 +223,7 @@ mod tests {
             ("nfs", nfs),
             ("slow", swift),
             ("tmp", store(StoreType::Memory)),
-            ("web", web),
+            ("web", web.clone()),
         ];
         let stores = sections.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
         let config = Image { default_store: "tmp".into(), stores, ..Image::default() };
@@ -252,5 +236,15 @@ mod tests {
         let config = Image { stores: [("cold".to_owned(), lacking)].into(), ..Image::default() };
         let error = format!("{:#}", open_stores(&config, &data).err().unwrap());
         assert!(error.contains("image store cold: access_key and secret_key are missing"), "{error}");
+        let file = dir.path().join("ca.pem");
+        for (text, words) in [(None, "No such file"), (Some("no PEM"), "there is no certificate in it")] {
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            let web = ImageStore { ca_file: file.display().to_string(), ..web.clone() };
+            let config = Image { stores: [("web".to_owned(), web)].into(), ..Image::default() };
+            let error = format!("{:#}", open_stores(&config, &data).err().unwrap());
+            assert!(error.contains("image store web: ca_file: ") && error.contains(words), "{error}");
+        }
     }
 }

@@ -3,11 +3,12 @@
 use crate::build::Builder;
 use crate::cache::ImageCache;
 use crate::config::AgentConfig;
+use crate::precache;
 use crate::record::Records;
 use crate::slots::{Key, Offered, Slots};
 use crate::watch::SeenLock;
 use crate::woken::Woken;
-use base::{Clock, HostName};
+use base::{Clock, HostName, ImageId};
 use compute_model::assignment::subject;
 use compute_model::driver::Driver;
 use image_model::ImageSource;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -91,7 +92,8 @@ impl Agent {
     /// Works until `stop` turns true. Guests keep running. Dropping it ends everything at once, as the death of the
     /// process would.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let _subscriptions = self.subscribe();
+        let (precache, precached) = precache::queue();
+        let _subscriptions = self.subscribe(&precache);
         let _workers_end = self.abandoned.clone().drop_guard();
         let life = async {
             self.builder.prepare(self.hosts.iter().any(|h| h.disks)).await;
@@ -101,7 +103,8 @@ impl Agent {
             for number in 0..self.hosts.len() {
                 self.spawn(self.clone().watch_guests(number));
             }
-            tokio::join!(self.fetch_loop(), self.look_loop(), self.tidy_loop());
+            let precaching = precache::work(self.builder.cache(), precached);
+            tokio::join!(self.fetch_loop(), self.look_loop(), self.tidy_loop(), precaching);
         };
         tokio::select! {
             biased;
@@ -116,7 +119,7 @@ impl Agent {
     }
 
     /// Hints from now on, so that none is lost while the agent adopts, and answers about guests.
-    fn subscribe(self: &Arc<Self>) -> Vec<Subscription> {
+    fn subscribe(self: &Arc<Self>, precache: &mpsc::Sender<ImageId>) -> Vec<Subscription> {
         let hints = self.hosts.iter().enumerate().map(|(number, host)| {
             let woken = self.woken.clone();
             self.bus.listen(&subject::wake(host.name.as_str()), Arc::new(move || woken.wake(number)))
@@ -124,7 +127,9 @@ impl Agent {
         let consoles = self.hosts.iter().map(|host| crate::console::serve(&*self.bus, &host.name, host.driver.clone()));
         let diagnoses =
             self.hosts.iter().map(|host| crate::diagnostics::serve(&*self.bus, &host.name, host.driver.clone()));
-        hints.chain(consoles).chain(diagnoses).collect()
+        let precaches =
+            self.hosts.iter().map(|host| precache::serve(&*self.bus, &host.name, host.disks, precache.clone()));
+        hints.chain(consoles).chain(diagnoses).chain(precaches).collect()
     }
 
     pub(crate) fn start_worker(self: &Arc<Self>, key: Key, offered: Offered) {

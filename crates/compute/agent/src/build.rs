@@ -63,6 +63,10 @@ impl Builder {
         }
     }
 
+    pub(crate) fn cache(&self) -> &ImageCache {
+        &self.cache
+    }
+
     /// Once, before anything is built. Without real disks nothing is touched.
     pub(crate) async fn prepare(&self, disks: bool) {
         if !disks {

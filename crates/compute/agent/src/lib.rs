@@ -25,6 +25,7 @@ mod console;
 mod diagnostics;
 mod fetch;
 mod files;
+mod precache;
 mod record;
 mod report;
 mod resume;

@@ -52,6 +52,7 @@ pub const MICROVERSIONS: Microversions = Microversions {
     min: Microversion::new(2, 1),
     max: Microversion::new(2, 104),
     legacy_header: Some("x-openstack-nova-api-version"),
+    legacy_path: Some("/v2"),
 };
 
 /// oslo.middleware's `max_request_body_size`.

@@ -15,7 +15,11 @@ pub(crate) struct Links {
 impl Links {
     pub(crate) fn of(call: &Call) -> Self {
         let project = call.path_project.as_ref().map(|p| format!("/{p}")).unwrap_or_default();
-        Self { versioned: format!("{}/v2.1{project}", call.root_url), plain: format!("{}{project}", call.root_url) }
+        let version = if call.legacy { "v2" } else { "v2.1" };
+        Self {
+            versioned: format!("{}/{version}{project}", call.root_url),
+            plain: format!("{}{project}", call.root_url),
+        }
     }
 
     /// `http://…/v2.1/servers/{id}`, for Location headers and `self`.

@@ -1,7 +1,7 @@
 //! Taking one of the hosts that the scheduler has chosen, inside the transaction that gives the server to it.
 
 use crate::Conductor;
-use base::{HostName, InstanceId};
+use base::HostName;
 use compute_selection::{Choice, NoHost};
 use compute_store::instances::Instance;
 use compute_store::neighbours;
@@ -9,21 +9,32 @@ use platform_db::Tx;
 use platform_engine::StepError;
 
 impl Conductor {
-    /// The choices that the server's group still allows. It is held from here on: of two members that were scheduled
-    /// at the same moment, the second sees where the first one went.
+    /// The choices that the server's group, and the servers that its hints name, still allow. They are held from here on:
+    /// of two that were scheduled at the same moment, the second sees where the first one went. `server`: as it was
+    /// scheduled. `force`: no filter was asked; the group holds all the same.
     pub(crate) async fn still_admitted(
         &self,
         tx: &mut Tx,
-        id: InstanceId,
-        group: Option<&str>,
+        server: &Instance,
+        force: bool,
         mut choices: Vec<Choice>,
     ) -> Result<Vec<Choice>, StepError> {
-        let Some(group) = group else { return Ok(choices) };
-        let now = neighbours::group_hold(tx, group, &id.to_string()).await?.and_then(compute_selection::group);
-        let Some(now) = now.filter(|g| g.is_binding(&self.settings.scheduler)) else { return Ok(choices) };
-        choices.retain(|c| now.admits(&c.host));
-        if choices.is_empty() {
-            return Err(StepError::Changed("other members of its group went there meanwhile".into()));
+        let config = &self.settings.scheduler;
+        if let Some(group) = server.server_group.as_deref() {
+            let now = neighbours::group_hold(tx, group, &server.uuid).await?.and_then(compute_selection::group);
+            if let Some(now) = now.filter(|g| g.is_binding(config)) {
+                choices.retain(|c| now.admits(&c.host));
+            }
+            if choices.is_empty() {
+                return Err(StepError::Changed("other members of its group went there meanwhile".into()));
+            }
+        }
+        if !force && server.scheduler_hints != "{}" && compute_scheduler::Hints::may_bind(config) {
+            let hints = compute_selection::neighbours_hold(tx, server).await?;
+            choices.retain(|c| hints.admit(&c.host, config));
+            if choices.is_empty() {
+                return Err(StepError::Changed("servers that its hints name went elsewhere meanwhile".into()));
+            }
         }
         Ok(choices)
     }

@@ -7,7 +7,7 @@
 use crate::driver::{Diagnostics, HostFacts};
 use crate::spec::InstanceSpec;
 use crate::states::PowerState;
-use base::{HostName, InstanceId, Timestamp};
+use base::{HostName, ImageId, InstanceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ pub mod subject {
     /// Call: the last lines of a guest's console.
     pub fn console(host: &str) -> String {
         format!("compute-agent.{host}.console")
+    }
+    /// Call: fetch these images before a server needs them.
+    pub fn cache_images(host: &str) -> String {
+        format!("compute-agent.{host}.cache_images")
     }
     /// Call: what a running guest has used.
     pub fn diagnostics(host: &str) -> String {
@@ -176,6 +180,22 @@ pub struct ConsoleRequest {
 pub struct ConsoleReply {
     /// Control characters that JSON cannot carry are left out; the rest is lossy UTF-8. `None`: no such guest here.
     pub output: Option<String>,
+}
+
+/// Call to `cache_images`. The answer comes at once; what is queued is forgotten if the agent ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CacheImages {
+    pub images: Vec<ImageId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheImagesReply {
+    Queued,
+    /// Its guests have no disks.
+    NoCache,
+    /// It has more to fetch than it remembers.
+    Full,
 }
 
 /// Call to `diagnostics`.

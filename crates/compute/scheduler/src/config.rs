@@ -93,6 +93,10 @@ impl Config {
         }
     }
 
+    pub fn is_enabled(&self, filter: &str) -> bool {
+        self.enabled_filters.iter().any(|name| name == filter)
+    }
+
     /// Unknown names are left out: [`Config::check`] has refused them.
     pub(crate) fn filters(&self) -> Vec<&'static Filter> {
         self.enabled_filters.iter().filter_map(|name| filters::find(name)).collect()

@@ -1,6 +1,7 @@
 //! What one server needs of its host.
 
 use crate::Config;
+use crate::filters::{DIFFERENT_HOST, SAME_HOST};
 use base::{HostName, ProjectId};
 use compute_model::spec::{FlavorSpec, ImageSpec};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ impl Group {
             GroupPolicy::Affinity => "ServerGroupAffinityFilter",
             GroupPolicy::SoftAffinity | GroupPolicy::SoftAntiAffinity => return false,
         };
-        config.enabled_filters.iter().any(|name| name == filter)
+        config.is_enabled(filter)
     }
 }
 
@@ -64,6 +65,20 @@ pub struct Hints {
     pub build_near_host_ip: Option<String>,
     /// `/24`.
     pub cidr: Option<String>,
+}
+
+impl Hints {
+    /// Whether servers that are named can forbid any host.
+    pub fn may_bind(config: &Config) -> bool {
+        config.is_enabled(SAME_HOST) || config.is_enabled(DIFFERENT_HOST)
+    }
+
+    /// Whether the servers that are named forbid the host, as far as the filters that say so are enabled.
+    pub fn admit(&self, host: &HostName, config: &Config) -> bool {
+        let same = self.same_host.as_ref().is_none_or(|hosts| hosts.contains(host));
+        let different = !self.different_host.contains(host);
+        (same || !config.is_enabled(SAME_HOST)) && (different || !config.is_enabled(DIFFERENT_HOST))
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ mod wishes;
 pub use hosts::HostView;
 pub use remote::{BusScheduler, serve};
 pub use select::{Choice, NoHost, Scheduler, Whither};
-pub use wishes::{group, group_of};
+pub use wishes::{group, group_of, neighbours_hold};
 
 use async_trait::async_trait;
 use compute_store::instances::Instance;

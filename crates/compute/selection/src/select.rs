@@ -53,6 +53,9 @@ pub struct NoHost {
 
 /// Hosts looked at for one server. More would only be ranked and thrown away.
 const MOST_CANDIDATES: usize = 1000;
+/// Hosts looked at first where there are more than [`MOST_CANDIDATES`], drawn by chance: the best of these is nearly as
+/// good as the best of a thousand, for a tenth of the work.
+const FIRST_CANDIDATES: usize = 100;
 /// Hosts handed to the claim: as many as a burst of other servers may take meanwhile.
 const ALTERNATES: usize = 16;
 
@@ -103,9 +106,16 @@ impl Select for Scheduler {
             true => (request.force_host, request.force_node) = (whither.host.as_ref(), whither.node.as_deref()),
             false => (request.destination, request.destination_node) = (whither.host.as_ref(), whither.node.as_deref()),
         }
-        let wanted = ask(&demand);
         let (began, moment) = (self.view.now(), Instant::now());
-        let remembered = self.choose(&request, &*self.view.all().await?, &self.placement.candidates(&wanted).await?);
+        let hosts = self.view.all().await?;
+        if hosts.len() > MOST_CANDIDATES {
+            let some = self.placement.candidates(&ask(&demand, FIRST_CANDIDATES)).await?;
+            if let Ok(choices) = self.choose(&request, &hosts, &some) {
+                return Ok(Ok(choices));
+            }
+        }
+        let wanted = ask(&demand, MOST_CANDIDATES);
+        let remembered = self.choose(&request, &hosts, &self.placement.candidates(&wanted).await?);
         if remembered.is_ok() {
             return Ok(remembered);
         }
@@ -171,8 +181,8 @@ impl Scheduler {
     }
 }
 
-/// The demand in placement's terms.
-fn ask(demand: &Demand) -> placement::Request {
+/// The demand in placement's terms, for so many candidates.
+fn ask(demand: &Demand, limit: usize) -> placement::Request {
     let group = |g: &compute_scheduler::demand::Group| placement::Group {
         resources: g.resources.iter().map(|(c, n)| (c.clone(), *n)).collect(),
         required: g.required.iter().map(|t| vec![t.clone()]).collect(),
@@ -185,7 +195,7 @@ fn ask(demand: &Demand) -> placement::Request {
         isolate: demand.isolate,
         root_required: demand.root_required.iter().cloned().collect(),
         root_forbidden: demand.root_forbidden.iter().cloned().collect(),
-        limit: Some(MOST_CANDIDATES),
+        limit: Some(limit),
         // in a larger cloud the first of all hosts would be full before the others had any server
         from: ProviderId(base::entropy::uuid()),
         ..placement::Request::default()

@@ -5,9 +5,10 @@ use base::HostName;
 use compute_scheduler::{Group, GroupPolicy, Hints};
 use compute_store::Store;
 use compute_store::instances::Instance;
-use compute_store::neighbours::GroupNow;
-use platform_db::DbError;
+use compute_store::neighbours::{self, GroupNow};
+use platform_db::{DbError, Tx};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// The server's group, as it stands without it.
 pub async fn group_of(store: &Store, server: &Instance) -> Result<Option<Group>, DbError> {
@@ -19,7 +20,7 @@ pub(crate) async fn hints_of(store: &Store, server: &Instance) -> Result<Hints, 
     if server.scheduler_hints == "{}" {
         return Ok(Hints::default());
     }
-    let hints: Value = serde_json::from_str(&server.scheduler_hints).unwrap_or_default();
+    let hints = parsed(server);
     let text = |name: &str| hints[name].as_str().map(str::to_owned);
     let same = match servers(&hints["same_host"]) {
         some if some.is_empty() => None,
@@ -31,6 +32,27 @@ pub(crate) async fn hints_of(store: &Store, server: &Instance) -> Result<Hints, 
         query: query(&hints["query"]),
         build_near_host_ip: text("build_near_host_ip"),
         cidr: text("cidr"),
+    })
+}
+
+fn parsed(server: &Instance) -> Value {
+    serde_json::from_str(&server.scheduler_hints).unwrap_or_default()
+}
+
+/// The hints that name servers, as they stand in this transaction. These servers are held until it ends: none of them is
+/// placed meanwhile.
+pub async fn neighbours_hold(tx: &mut Tx, server: &Instance) -> Result<Hints, DbError> {
+    let hints = parsed(server);
+    let (same, different) = (servers(&hints["same_host"]), servers(&hints["different_host"]));
+    let all = same.iter().chain(&different).cloned().collect();
+    let held: HashMap<String, Option<String>> =
+        neighbours::hosts_hold(tx, all, &server.uuid).await?.into_iter().collect();
+    let hosts =
+        |servers: &[String]| servers.iter().filter_map(|s| held.get(s)?.clone()).map(HostName).collect::<Vec<_>>();
+    Ok(Hints {
+        same_host: (!same.is_empty()).then(|| hosts(&same)),
+        different_host: hosts(&different),
+        ..Hints::default()
     })
 }
 

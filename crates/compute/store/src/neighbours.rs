@@ -25,6 +25,26 @@ pub async fn group_hold(tx: &mut Tx, group: &str, server: &str) -> Result<Option
     Ok(Some(GroupNow { policy, rules, members }))
 }
 
+/// Of these servers that live, each with its host, held until the transaction ends: none of them is placed meanwhile.
+/// `server`, which is to be placed by it, is held, too: all in one order, so that servers that name each other do not wait
+/// for each other.
+pub async fn hosts_hold(
+    tx: &mut Tx,
+    mut servers: Vec<String>,
+    server: &str,
+) -> Result<Vec<(String, Option<String>)>, DbError> {
+    if servers.is_empty() {
+        return Ok(Vec::new());
+    }
+    servers.push(server.to_owned());
+    let mut q = SqlBuilder::new("SELECT uuid, host FROM instances WHERE deleted_at IS NULL AND uuid IN ");
+    q.bind_list(servers).push(" ORDER BY uuid ").push(tx.holding());
+    let (sql, values) = q.finish();
+    let mut held: Vec<(String, Option<String>)> = tx.fetch_all(sql, values).await?;
+    held.retain(|(uuid, _)| uuid != server);
+    Ok(held)
+}
+
 impl Store {
     /// The group as it stands, seen from one of its servers. `None`: it is gone.
     pub async fn group_now(&self, group: &str, server: &str) -> Result<Option<GroupNow>, DbError> {

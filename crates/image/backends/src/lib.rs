@@ -8,6 +8,7 @@
 //! | [`http`] | web servers, read only |
 //! | [`memory`] | nothing: for tests |
 
+mod client;
 mod download;
 mod failure;
 pub mod file;
@@ -16,11 +17,13 @@ pub mod memory;
 mod parts;
 pub mod s3;
 pub mod swift;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use client::{ClientSettings, Clients, client};
 pub use file::FileBackend;
 pub use http::HttpBackend;
 pub use memory::MemoryBackend;
-pub use parts::Clients;
 pub use s3::{S3Backend, S3Settings};
 pub use swift::{SwiftBackend, SwiftSettings};
 

@@ -21,15 +21,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const SLOWEST: u64 = 128 << 10;
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Two clients of the same servers, neither of which follows redirects.
-#[derive(Clone, Debug)]
-pub struct Clients {
-    /// For requests that are short: it gives up when nothing comes for a while.
-    pub asking: reqwest::Client,
-    /// For requests that take as long as their size says. Each has a time of its own.
-    pub sending: reqwest::Client,
-}
-
 /// The bytes of a part.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Part {

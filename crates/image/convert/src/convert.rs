@@ -38,7 +38,7 @@ pub fn convert(
     let virtual_size = if to == Target::Raw { size } else { size.next_multiple_of(512) };
     let watch = Watch::new(limits, size, progress);
     let out = Out::new(target, limits.output);
-    out.set_len(0)?;
+    out.empty()?;
     let writer = write::create(to, virtual_size, &out)?;
     let shape = writer.shape();
     let shared = Shared {

@@ -32,6 +32,7 @@ pub const MICROVERSIONS: Microversions = Microversions {
     min: Microversion::new(1, 0),
     max: Microversion::new(1, 39),
     legacy_header: None,
+    legacy_path: None,
 };
 
 /// oslo.middleware's `max_request_body_size`.

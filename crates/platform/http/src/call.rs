@@ -12,6 +12,8 @@ pub struct Call {
     pub cx: RequestContext,
     /// What was negotiated; 0.0 for services without microversions.
     pub version: Microversion,
+    /// It came to the API before microversions ([`crate::Microversions::legacy_path`]).
+    pub legacy: bool,
     pub method: Method,
     /// The path below the service's root, without a trailing slash, not decoded.
     pub path: String,

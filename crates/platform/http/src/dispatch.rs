@@ -200,8 +200,10 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             Ok(turn) => turn,
             Err(fault) => return (None, Err(fault)),
         };
+        let legacy = self.settings.versions.is_some_and(|v| v.is_legacy(&raw_path));
         let version = match self.settings.versions.map(|v| v.negotiate(&parts.headers)) {
             None => None,
+            Some(_) if legacy => self.settings.versions.map(|v| v.min),
             Some(Ok(v)) => Some(v),
             // a version document must be readable at any version
             Some(Err(_)) if access == Access::Open => self.settings.versions.map(|v| v.min),
@@ -210,6 +212,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         let call = Call {
             cx: RequestContext { request_id, token },
             version: version.unwrap_or(Microversion::new(0, 0)),
+            legacy,
             method: parts.method,
             path,
             root_url,
@@ -220,7 +223,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             peer: parts.extensions.get::<Peer>().map(|p| p.0),
             payload: Payload::Json(Value::Null),
         };
-        (version, self.route(call, found, body).await)
+        (version.filter(|_| !legacy), self.route(call, found, body).await)
     }
 
     async fn route(&self, mut call: Call, found: Result<Found<'_, S>, Fault>, body: Body) -> Result<Reply, Fault> {
@@ -238,9 +241,9 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             call.payload = Payload::Stream(SyncWrapper::new(body));
             return (first.handler)(self.state.clone(), call).await;
         }
-        let json = self.read_json(&call, first, body).await?;
+        let mut json = self.read_json(&call, first, body).await?;
         let route = if first.action.is_some() { pick_action(&candidates, &json)? } else { first };
-        self.check_schema(&mut call, route, &json)?;
+        self.check_schema(&mut call, route, &mut json)?;
         call.payload = Payload::Json(json);
         (route.handler)(self.state.clone(), call).await
     }
@@ -335,13 +338,18 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         serde_json::from_slice(&bytes).map_err(|_| Fault::bad_request("Malformed request body"))
     }
 
-    fn check_schema(&self, call: &mut Call, route: &Route<S>, json: &Value) -> Result<(), Fault> {
+    fn check_schema(&self, call: &mut Call, route: &Route<S>, json: &mut Value) -> Result<(), Fault> {
         let (Some(set), Some(prefix)) = (self.settings.schemas, route.schema) else { return Ok(()) };
         if let Some(query) = set.query(prefix, call.version) {
             query.check_query(&call.query.0).map_err(Fault::bad_request)?;
             query.strip_query(&mut call.query.0);
         }
-        match set.body(prefix, call.version) {
+        let older = call.legacy.then(|| Microversion::new(call.version.major, 0));
+        let body = older.and_then(|older| set.body(prefix, older)).or_else(|| set.body(prefix, call.version));
+        if let Some(body) = body.filter(|_| call.legacy) {
+            body.strip_body(json);
+        }
+        match body {
             Some(body) => body.check_body(json).map_err(Fault::bad_request),
             None => Ok(()),
         }

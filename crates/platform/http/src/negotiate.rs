@@ -13,11 +13,20 @@ pub struct Microversions {
     pub max: Microversion,
     /// An older header of its own: `X-OpenStack-Nova-API-Version`. If both are there the common one wins.
     pub legacy_header: Option<&'static str>,
+    /// Paths below it are of the API before microversions: Nova's `/v2`. There nobody asks for one and none is told, the
+    /// oldest holds, and a body may have what nobody knows.
+    pub legacy_path: Option<&'static str>,
 }
 
 const COMMON: &str = "openstack-api-version";
 
 impl Microversions {
+    /// Whether that path is of the API before microversions.
+    pub(crate) fn is_legacy(&self, path: &str) -> bool {
+        let below = self.legacy_path.and_then(|legacy| path.strip_prefix(legacy));
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The version this request runs at. No header: the minimum. `latest`: the maximum.
     pub fn negotiate(&self, headers: &HeaderMap) -> Result<Microversion, Fault> {
         let Some(text) = self.wanted(headers) else { return Ok(self.min) };
@@ -79,6 +88,7 @@ mod tests {
         min: Microversion::new(2, 1),
         max: Microversion::new(2, 104),
         legacy_header: Some("x-openstack-nova-api-version"),
+        legacy_path: Some("/v2"),
     };
 
     fn ask(pairs: &[(&'static str, &str)]) -> Result<String, u16> {
@@ -87,6 +97,15 @@ mod tests {
             h.append(*k, HeaderValue::from_str(v).unwrap());
         }
         NOVA.negotiate(&h).map(|v| v.to_string()).map_err(|f| f.status.as_u16())
+    }
+
+    #[test]
+    fn paths_before_microversions() {
+        for (path, legacy) in
+            [("/v2", true), ("/v2/", true), ("/v2/servers", true), ("/v2.1/servers", false), ("/", false)]
+        {
+            assert_eq!(NOVA.is_legacy(path), legacy, "{path}");
+        }
     }
 
     #[test]

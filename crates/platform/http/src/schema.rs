@@ -14,6 +14,7 @@ mod number;
 mod pyrepr;
 mod rule;
 mod set;
+mod strip;
 
 pub use depth::json_depth_within;
 pub use pyrepr::{py_repr, py_str};
@@ -120,6 +121,15 @@ impl Schema {
             }
         }
         self.first_finding(&Value::Object(lists)).map_or(Ok(()), |f| Err(f.in_query()))
+    }
+
+    /// Drops what nobody knows from a body, wherever the schema would refuse it; what has names by a pattern stays. For
+    /// clients older than the schema, before [`Schema::check_body`].
+    ///
+    /// # Panics
+    /// If the schema does not compile.
+    pub fn strip_body(&self, body: &mut Value) {
+        self.ready().root.strip(body);
     }
 
     /// The first thing wrong with `value`, if any.

@@ -1,7 +1,7 @@
 //! The image cache, through builds.
 
 use crate::world::{HOST, World, server_of};
-use compute_model::assignment::{Outcome, Want};
+use compute_model::assignment::{CacheImages, CacheImagesReply, Outcome, Want, subject};
 use compute_model::states::PowerState;
 use image_model::DiskFormat;
 use std::os::unix::fs::MetadataExt;
@@ -164,5 +164,46 @@ async fn images_that_nobody_uses_are_dropped_and_used_ones_kept() {
     world.conductor.until("one to go", |_| (world.cached().len() == 2).then_some(())).await;
     let id = kept.image.unwrap().id.to_string();
     assert!(world.cached().iter().all(|n| n.starts_with(&id)), "{:?}", world.cached());
+    agent.stop().await;
+}
+
+/// What a host says to being asked for images.
+async fn ask(world: &World, images: &[base::ImageId]) -> CacheImagesReply {
+    let request = CacheImages { images: images.to_vec() };
+    platform_bus::call(&world.bus, &subject::cache_images(HOST), &request, Duration::from_secs(5)).await.unwrap()
+}
+
+#[tokio::test]
+async fn images_are_fetched_before_they_are_needed() {
+    let world = World::new(true);
+    let agent = world.start();
+    world.conductor.until("the start", |seen| seen.fetches.first().map(drop)).await;
+    let (one, two) =
+        (world.images.put(DiskFormat::Raw, &[1; 600], &[]), world.images.put(DiskFormat::Raw, &[2; 600], &[]));
+    let unknown = base::ImageId::random();
+    assert_eq!(ask(&world, &[one.id, unknown, two.id]).await, CacheImagesReply::Queued);
+    world.conductor.until("both", |_| (world.cached().len() == 4).then_some(())).await;
+    assert_eq!(world.images.opens(), 2);
+    let vm = server_of(&two);
+    let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+    assert_eq!(world.conductor.outcome(vm.id, generation).await, Outcome::Done { power: PowerState::Running });
+    assert_eq!(world.images.opens(), 2, "the build found it there");
+    // a host remembers only so many
+    world.images.close_gate();
+    let slow = world.images.put(DiskFormat::Raw, &[3; 600], &[]);
+    assert_eq!(ask(&world, &vec![slow.id; 4096]).await, CacheImagesReply::Queued);
+    assert_eq!(ask(&world, &[slow.id, one.id]).await, CacheImagesReply::Full);
+    world.images.open_gate();
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn hosts_without_disks_cache_nothing() {
+    let world = World::new(false);
+    let agent = world.start();
+    world.conductor.until("the start", |seen| seen.fetches.first().map(drop)).await;
+    let image = world.images.put(DiskFormat::Raw, &[1; 600], &[]);
+    assert_eq!(ask(&world, &[image.id]).await, CacheImagesReply::NoCache);
+    assert_eq!(world.images.opens(), 0);
     agent.stop().await;
 }

@@ -1,5 +1,7 @@
 use crate::world::{ADMIN, Caller, MEMBER, World};
+use compute_model::assignment::{CacheImages, CacheImagesReply, subject};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
 async fn made(admin: &Caller<'_>, name: &str, zone: Option<&str>) -> String {
     let body = json!({"aggregate": {"name": name, "availability_zone": zone}});
@@ -82,7 +84,8 @@ async fn refusals() {
     w.as_(MEMBER).post("/os-aggregates", json!({"aggregate": {"name": "c"}})).await.fault(403);
     // images
     let cache = json!({"cache": [{"id": w.image.id.to_string()}]});
-    admin.post(&format!("{path}/images"), cache.clone()).await.fault(501);
+    assert_eq!(admin.post(&format!("{path}/images"), cache.clone()).await.status, 202);
+    w.as_(MEMBER).post(&format!("{path}/images"), cache.clone()).await.fault(403);
     admin.post("/os-aggregates/99/images", cache.clone()).await.fault(404);
     admin.at(80).post(&format!("{path}/images"), cache).await.fault(404);
     let twice = json!({"cache": [{"id": w.image.id.to_string()}, {"id": w.image.id.to_string()}]});
@@ -133,4 +136,38 @@ async fn a_host_is_in_one_zone_and_its_servers_stay_there() {
     let east2 = made(&admin, "e2", Some("east")).await;
     act(&east2, host("add_host", "h2")).await.expect(200);
     act(&east, host("remove_host", "h2")).await.expect(200);
+}
+
+#[tokio::test]
+async fn hosts_that_are_up_are_asked_for_images() {
+    let w = World::new().await;
+    let admin = w.as_(ADMIN);
+    let path = made(&admin, "a", None).await;
+    for name in ["h1", "h2", "h3", "down"] {
+        w.host(name).await;
+        admin.post(&format!("{path}/action"), host("add_host", name)).await.expect(200);
+    }
+    w.host("elsewhere").await;
+    w.sql("UPDATE compute_services SET forced_down = TRUE WHERE host = 'down'").await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    // h3 does not answer
+    let serving = |host: &'static str, reply: CacheImagesReply| {
+        let seen = asked.clone();
+        platform_bus::serve(&w.bus, &subject::cache_images(host), move |request: CacheImages| {
+            seen.lock().unwrap().push((host, request.images));
+            async move { Ok::<_, String>(reply) }
+        })
+    };
+    let _serving = [
+        serving("h1", CacheImagesReply::Queued),
+        serving("h2", CacheImagesReply::Full),
+        serving("down", CacheImagesReply::Queued),
+        serving("elsewhere", CacheImagesReply::Queued),
+    ];
+    let images: Vec<base::ImageId> = vec![base::ImageId::random(), base::ImageId::random()];
+    let cache: Vec<Value> = images.iter().map(|id| json!({"id": id})).collect();
+    assert_eq!(admin.post(&format!("{path}/images"), json!({"cache": cache})).await.status, 202);
+    let mut asked = asked.lock().unwrap().clone();
+    asked.sort_unstable();
+    assert_eq!(asked, [("h1", images.clone()), ("h2", images)]);
 }

@@ -153,3 +153,39 @@ async fn gone_for_good_or_not_here() {
     let why = admin.get(&format!("/os-migrations?{since}")).await.fault(400);
     assert_eq!(why, "The value of changes-since must be less than or equal to changes-before.");
 }
+
+/// The API before microversions, which old clients still call.
+#[tokio::test]
+async fn v2_knows_no_microversions_and_minds_no_unknown_fields() {
+    let w = World::new().await;
+    let send = async |method: &str, path: &str, body: Value| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/compute/v2{path}"))
+            .header("host", "cloud:8700")
+            .header("x-auth-token", MEMBER)
+            .header("content-type", "application/json")
+            .header("openstack-api-version", "compute 2.53")
+            .header("x-openstack-nova-api-version", "no version");
+        w.answer(request.body(platform_http::Body::from(body.to_string())).unwrap()).await
+    };
+    let body = json!({"server": {
+        "name": "old", "imageRef": w.image.id.to_string(), "flavorRef": "1", "nobody_knows": 1, "metadata": {"a": "b"}}, "x": 2});
+    let made = send("POST", "/servers", body).await;
+    for name in ["openstack-api-version", "x-openstack-nova-api-version", "vary"] {
+        assert_eq!(made.headers.get(name), None, "{name}");
+    }
+    let made = made.expect(202)["server"].clone();
+    let id = made["id"].as_str().unwrap();
+    let shown = send("GET", &format!("/servers/{id}"), Value::Null).await.expect(200)["server"].clone();
+    assert_eq!((&shown["name"], &shown["metadata"]), (&json!("old"), &json!({"a": "b"})));
+    assert_eq!(shown.get("locked"), None, "2.9 has it");
+    assert_eq!(shown["links"][0]["href"], format!("http://cloud:8700/compute/v2/servers/{id}"));
+    // what is known must be right all the same, and names that a pattern refuses are refused
+    send("POST", "/servers", json!({"server": {"name": 5, "flavorRef": "1"}})).await.fault(400);
+    let bad_key = json!({"metadata": {"a/b": "c"}});
+    send("POST", &format!("/servers/{id}/metadata"), bad_key.clone()).await.fault(400);
+    // v2.1 minds them
+    let made = w.as_(MEMBER).at(1).create(json!({"nobody_knows": 1})).await;
+    assert!(made.fault(400).contains("nobody_knows"));
+}

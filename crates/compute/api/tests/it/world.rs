@@ -268,7 +268,7 @@ impl World {
         self.answer(request.body(Body::empty()).unwrap()).await
     }
 
-    async fn answer(&self, request: http::Request<Body>) -> Answer {
+    pub(crate) async fn answer(&self, request: http::Request<Body>) -> Answer {
         let response = self.service.clone().handle("/compute", request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();

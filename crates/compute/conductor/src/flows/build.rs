@@ -92,12 +92,12 @@ impl Build {
         let until = now.plus(self.0.settings.build_timeout).min(op.deadline);
         let (operation, conductor, project, user) =
             (op.id, self.0.clone(), server.project_id.clone(), server.user_id.clone());
-        let group = server.server_group.clone();
+        let (server, force) = (server.clone(), work.force);
         let why = "waiting for its host to build it".to_owned();
         Ok(Step::new(Next::Wait { step: AWAIT, why, until }).effect(move |tx| {
             Box::pin(async move {
                 let consumer = placement::Consumer { id: id.to_string(), project, user, kind: Some("INSTANCE".into()) };
-                let choices = conductor.still_admitted(tx, id, group.as_deref(), choices).await?;
+                let choices = conductor.still_admitted(tx, &server, force, choices).await?;
                 let chosen = conductor.claim_one(tx, &consumer, choices).await?;
                 let host = chosen.host;
                 if !instance_place(tx, id, &host, &chosen.node, &chosen.zone, now).await? {

@@ -55,6 +55,10 @@ pub(crate) struct Server {
     pub(crate) host: Option<String>,
     /// The host is forced.
     pub(crate) force: bool,
+    /// `None`: any.
+    pub(crate) id: Option<InstanceId>,
+    /// Scheduler hints; null: none.
+    pub(crate) hints: Value,
 }
 
 /// How a server is to be evacuated.
@@ -112,7 +116,7 @@ impl World {
     }
 
     pub(crate) async fn create_quietly(&self, server: Server) -> InstanceId {
-        let (id, now) = (InstanceId::random(), SystemClock.now());
+        let (id, now) = (server.id.unwrap_or_else(InstanceId::random), SystemClock.now());
         let force = server.force;
         let row = self.row(id, server);
         let mut tx = self.db.begin().await.unwrap();
@@ -367,7 +371,7 @@ impl World {
             pinned_availability_zone: server.zone,
             requested_host: server.host,
             requested_node: None,
-            scheduler_hints: "{}".into(),
+            scheduler_hints: if server.hints.is_null() { "{}".into() } else { server.hints.to_string() },
             server_group: server.group,
             launch_index: 0,
             reservation_id: "r-1".into(),

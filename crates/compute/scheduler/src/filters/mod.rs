@@ -48,6 +48,9 @@ const fn also_on_rebuild(f: Filter) -> Filter {
     Filter { on_rebuild: true, ..f }
 }
 
+pub(crate) const DIFFERENT_HOST: &str = "DifferentHostFilter";
+pub(crate) const SAME_HOST: &str = "SameHostFilter";
+
 pub static FILTERS: &[Filter] = &[
     filter("AllHostsFilter", |_, _, _| true, ("", "")),
     Filter {
@@ -77,12 +80,12 @@ pub static FILTERS: &[Filter] = &[
         ("is not where the server group is", "are not where the server group is"),
     ),
     filter(
-        "DifferentHostFilter",
+        DIFFERENT_HOST,
         hosts_of_servers::different_host,
         ("has a server that different_host names", "have a server that different_host names"),
     ),
     filter(
-        "SameHostFilter",
+        SAME_HOST,
         hosts_of_servers::same_host,
         ("has no server that same_host names", "have no server that same_host names"),
     ),

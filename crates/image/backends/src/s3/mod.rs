@@ -7,9 +7,10 @@
 mod list;
 mod write;
 
+use crate::Clients;
 use crate::download::{body, length, nothing, ranged};
 use crate::failure::{refused, unanswered};
-use crate::parts::{Clients, Part, PartWriter};
+use crate::parts::{Part, PartWriter};
 use async_trait::async_trait;
 use base::Secret;
 use image_model::{Backend, BackendError, ByteStream, Stored, Writer};

@@ -8,9 +8,10 @@ mod list;
 mod login;
 mod write;
 
+use crate::Clients;
 use crate::download::{body, length, nothing, ranged};
 use crate::failure::{refused, unanswered};
-use crate::parts::{Clients, PartWriter};
+use crate::parts::PartWriter;
 use async_trait::async_trait;
 use base::Secret;
 use image_model::{Backend, BackendError, ByteStream, Stored, Writer};

@@ -1,58 +1,35 @@
 //! Against nginx.
 
-use crate::servers::{Server, free_port};
+use crate::servers::{self, Server, free_port};
 use crate::suite::{pattern, read};
 use image_backends::HttpBackend;
 use image_backends::http::check_prefix;
 use image_model::{Backend, BackendError};
-use std::process::Command;
 
 struct Nginx {
     server: Server,
     _dir: tempfile::TempDir,
 }
 
-const CONF: &str = "daemon off; pid PID; error_log stderr; worker_processes 1;
-events { worker_connections 64; }
-http {
-  access_log off;
-  client_body_temp_path DIR/tmp; proxy_temp_path DIR/tmp; fastcgi_temp_path DIR/tmp; uwsgi_temp_path DIR/tmp;
-  scgi_temp_path DIR/tmp;
-  server {
+const SITE: &str = "server {
     listen 127.0.0.1:PORT;
     root DIR/www;
     location /pub/moved { return 302 /private/secret; }
     location /pub/whole/ { max_ranges 0; alias DIR/www/pub/; }
     location /pub/denied { return 403; }
     location /pub/broken { return 500; }
-  }
-}";
+  }";
 
 /// `None`, and a line that says so: nginx is not there.
 fn nginx(image: &[u8]) -> Option<Nginx> {
-    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|p| std::path::Path::new(p).exists());
-    let Some(program) = program else {
-        eprintln!("skipped: nginx is not installed");
-        return None;
-    };
     let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path();
     for (path, bytes) in [("pub/image", image), ("private/secret", b"secret")] {
-        let path = folder.join("www").join(path);
+        let path = dir.path().join("www").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
-    // its workers are another user's
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(folder, open).unwrap();
-    std::fs::create_dir(folder.join("tmp")).unwrap();
     let port = free_port();
-    let conf = CONF
-        .replace("PID", &folder.join("pid").display().to_string())
-        .replace("DIR", &folder.display().to_string())
-        .replace("PORT", &port.to_string());
-    std::fs::write(folder.join("conf"), conf).unwrap();
-    let server = Server::start(Command::new(program).arg("-p").arg(folder).arg("-c").arg(folder.join("conf")), port);
+    let server = servers::nginx(dir.path(), &SITE.replace("PORT", &port.to_string()), port)?;
     Some(Nginx { server, _dir: dir })
 }
 

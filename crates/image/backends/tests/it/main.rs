@@ -7,3 +7,4 @@ mod s3;
 mod servers;
 mod suite;
 mod swift;
+mod tls;

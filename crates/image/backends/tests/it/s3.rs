@@ -15,13 +15,13 @@ const PART: u64 = 5 << 20;
 /// Older than what moto says of every unfinished upload: that it began in 2010.
 const OLD: Duration = Duration::from_secs(60 * 365 * 24 * 3600);
 
-fn moto() -> Option<Server> {
+pub(crate) fn moto() -> Option<Server> {
     let port = free_port();
     let program = tools()?.join("moto_server");
     Some(Server::start(Command::new(program).args(["-H", "127.0.0.1", "-p", &port.to_string()]), port))
 }
 
-fn settings(port: u16) -> S3Settings {
+pub(crate) fn settings(port: u16) -> S3Settings {
     S3Settings {
         endpoint: format!("http://127.0.0.1:{port}").parse().unwrap(),
         region: "us-east-1".into(),

@@ -82,6 +82,12 @@ impl<'a> Out<'a> {
         }
         self.file.write_all_at(bytes, at).map_err(|source| Error::Write { at, len, source })
     }
+    /// Cuts off what there is. If there is nothing, it is not touched: ext4 takes a file that was cut to no length for one
+    /// that is being replaced, and closes it only when all of it is on its way to the disk (`auto_da_alloc`).
+    pub(crate) fn empty(&self) -> Result<(), Error> {
+        let there = self.file.metadata().map_err(|source| Error::Write { at: 0, len: 0, source })?.len();
+        if there > 0 { self.set_len(0) } else { Ok(()) }
+    }
     pub(crate) fn set_len(&self, len: u64) -> Result<(), Error> {
         self.file.set_len(len).map_err(|source| Error::Write { at: len, len: 0, source })
     }

@@ -44,7 +44,7 @@ impl Place {
             placement::hand_over(tx, &server.uuid, &old_place).await.map_err(unclaimable)?;
             Vec::new()
         };
-        let choices = conductor.still_admitted(tx, id, server.server_group.as_deref(), choices).await?;
+        let choices = conductor.still_admitted(tx, &server, work.force && work.target.is_some(), choices).await?;
         let claimer = consumer(&server.uuid, &server, "INSTANCE");
         let chosen = conductor.claim_one(tx, &claimer, choices).await?;
         let host = chosen.host.as_str();
