@@ -70,8 +70,7 @@ impl Agent {
             let mut found = running.as_mut().map(|r| r.remove(&a.instance).unwrap_or_default());
             let key = (number, a.instance);
             if !known.is_done(&a) {
-                let offered = self.slots.offer(number, a);
-                self.start_worker(key, offered);
+                self.take(number, a);
                 continue;
             }
             let expected = known.power_of(&a);

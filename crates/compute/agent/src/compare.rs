@@ -36,15 +36,13 @@ impl Agent {
         let known = Known::of(fetched.reported, fetched.power);
         let mut assigned = HashSet::with_capacity(fetched.assignments.len());
         for a in fetched.assignments {
-            let Some(&host) = self.numbers.get(&a.host) else { continue };
+            let Some(host) = self.number_of(&a) else { continue };
             assigned.insert((host, a.instance));
             if known.is_done(&a) {
                 let power = known.power_of(&a);
                 self.slots.settled_anew(host, a, power);
             } else {
-                let key = (host, a.instance);
-                let offered = self.slots.offer(host, a);
-                self.start_worker(key, offered);
+                self.take(host, a);
             }
         }
         let lost = self.slots.forget_all_but(&hosts.iter().copied().collect(), &assigned);

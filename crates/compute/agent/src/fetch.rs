@@ -4,7 +4,7 @@
 //! thousand hosts woken at once are one or two fetches, and answers come in the order of their questions.
 
 use crate::agent::Agent;
-use compute_model::assignment::{Fetch, Fetched, Register, Registered, subject};
+use compute_model::assignment::{Assignment, Fetch, Fetched, Register, Registered, subject};
 use platform_bus::{BusError, call};
 use rand::RngExt;
 use serde::Serialize;
@@ -94,6 +94,22 @@ impl Agent {
         }
     }
 
+    /// The host that is to do it, if it is one of ours.
+    pub(crate) fn number_of(&self, assignment: &Assignment) -> Option<usize> {
+        let number = self.numbers.get(&assignment.host).copied();
+        if number.is_none() {
+            tracing::error!(host = %assignment.host, "given work of a host that is not ours");
+        }
+        number
+    }
+
+    /// Has it done, unless it is known.
+    pub(crate) fn take(self: &Arc<Self>, host: usize, assignment: Assignment) {
+        let key = (host, assignment.instance);
+        let offered = self.slots.offer(host, assignment);
+        self.start_worker(key, offered);
+    }
+
     async fn fetch_for(self: &Arc<Self>, hosts: &[usize]) -> Result<(), BusError> {
         let number = self.slots.fetching();
         let hosts = hosts.iter().map(|&n| self.hosts[n].name.clone()).collect();
@@ -102,13 +118,9 @@ impl Agent {
         metrics::counter!("skyiron_agent_fetches_total", "result" => label).increment(1);
         let fetched = result?;
         for assignment in fetched.assignments {
-            let Some(&host) = self.numbers.get(&assignment.host) else {
-                tracing::error!(host = %assignment.host, "given work of a host that is not ours");
-                continue;
-            };
-            let key = (host, assignment.instance);
-            let offered = self.slots.offer(host, assignment);
-            self.start_worker(key, offered);
+            if let Some(host) = self.number_of(&assignment) {
+                self.take(host, assignment);
+            }
         }
         self.slots.fetched(number);
         self.compare_after(fetched.losses).await

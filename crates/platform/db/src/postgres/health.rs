@@ -1,7 +1,7 @@
 //! Whether PostgreSQL can be reached: what one call has found out spares the others from waiting for the same.
 
 use super::Pool;
-use super::timeline::{Refused, Timelines};
+use super::timeline::{Refused, Timeline, Timelines};
 use crate::error::{Unavailable, chain};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -11,9 +11,8 @@ use tokio::sync::{Mutex, watch};
 
 /// A server that is asked for a session and says nothing for so long is not there.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
-/// Where it is to be found out whether it has what was stored: a leap of a large cloud takes some seconds, and others wait
-/// for who makes it.
-const LOOK_PATIENCE: Duration = Duration::from_secs(60);
+/// A leap of a large cloud takes some seconds, and others wait for who makes it.
+const LEAP_PATIENCE: Duration = Duration::from_secs(60);
 /// How often one looks whether it is back.
 const PROBE: Duration = Duration::from_millis(250);
 
@@ -83,16 +82,17 @@ impl Health {
     /// A new session on a server that has what was stored, or why not: mostly within [`CONNECT_PATIENCE`].
     pub(super) async fn connect(&self) -> Result<PgConnection, NoSession> {
         let mut connection = self.session().await?;
-        match tokio::time::timeout(LOOK_PATIENCE, self.look(&mut connection)).await {
-            Ok(Ok(())) => Ok(connection),
-            Ok(Err(why)) => Err(NoSession::Away { passes: !matches!(why, Refused::Failed(_)), why: why.to_string() }),
-            Err(_) => Err(NoSession::Away { why: format!("not looked at within {LOOK_PATIENCE:?}"), passes: true }),
-        }
+        self.look(&mut connection).await?;
+        Ok(connection)
     }
 
     /// Where a session is. If that is elsewhere than before, no older one is used again.
-    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<(), Refused> {
-        if self.timelines.look(connection).await? {
+    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<(), NoSession> {
+        let here = within(CONNECT_PATIENCE, Timeline::of(connection)).await?;
+        if self.timelines.knows(&here)? {
+            return Ok(());
+        }
+        if within(LEAP_PATIENCE, self.timelines.note(connection, here)).await? {
             self.broken(self.generation());
         }
         Ok(())
@@ -115,6 +115,20 @@ impl Health {
             }
             Err(_) => Err(NoSession::Away { why: format!("no answer within {CONNECT_PATIENCE:?}"), passes: true }),
         }
+    }
+}
+
+impl From<Refused> for NoSession {
+    fn from(why: Refused) -> Self {
+        Self::Away { passes: !matches!(why, Refused::Failed(_)), why: why.to_string() }
+    }
+}
+
+/// What a server says of itself, unless it says nothing for so long.
+async fn within<T>(patience: Duration, answer: impl Future<Output = Result<T, Refused>>) -> Result<T, NoSession> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(NoSession::Away { why: format!("no answer within {patience:?}"), passes: true }),
     }
 }
 

@@ -87,8 +87,10 @@ impl Pool {
     /// Takes note of where it is, now that the schema has room for it.
     pub(crate) async fn look(&self) -> Result<(), DbError> {
         let mut connection = self.acquire().await?;
-        self.0.health.look(connection.raw()?).await.map_err(|why| Unavailable::Away(why.to_string()))?;
-        connection.in_order();
+        match self.0.health.look(connection.raw()?).await {
+            Ok(()) => connection.in_order(),
+            Err(NoSession::Full(why) | NoSession::Away { why, .. }) => return Err(Unavailable::Away(why).into()),
+        }
         Ok(())
     }
 

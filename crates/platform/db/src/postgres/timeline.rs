@@ -14,8 +14,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// "timeline" in ASCII: whoever takes note of a new one holds this advisory lock.
 const LOCK: i64 = 0x7469_6d65_6c69_6e65;
 
+/// Where a session is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Timeline {
+pub(super) struct Timeline {
     /// The same on a primary and its replicas.
     system: String,
     number: i64,
@@ -72,28 +73,18 @@ impl Timelines {
         self.seen().losses
     }
 
-    /// Looks where a new session is, and leaps if that is elsewhere. `true`: sessions of before are elsewhere.
-    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<bool, Refused> {
-        let (standby, system, file): (bool, String, Option<String>) = sqlx::query_as(
-            "SELECT pg_is_in_recovery(), CAST((SELECT system_identifier FROM pg_control_system()) AS TEXT),
-                    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END",
-        )
-        .fetch_one(&mut *connection)
-        .await?;
-        if standby {
-            return Err(Refused::Standby);
-        }
-        // the name of a WAL file begins with its timeline, eight hexadecimal digits
-        let number = file.as_deref().and_then(|f| i64::from_str_radix(f.get(..8)?, 16).ok());
-        let number = number.ok_or_else(|| sqlx::Error::Protocol(format!("{file:?} is no name of a WAL file")))?;
-        let here = Timeline { system, number };
+    /// Whether that is where this process has been before.
+    pub(super) fn knows(&self, here: &Timeline) -> Result<bool, Refused> {
         match &self.seen().on {
-            Some(seen) if *seen == here => return Ok(false),
             Some(seen) if seen.system == here.system && seen.number > here.number => {
-                return Err(Refused::Replaced { is: here.number, seen: seen.number });
+                Err(Refused::Replaced { is: here.number, seen: seen.number })
             }
-            _ => {}
+            seen => Ok(seen.as_ref() == Some(here)),
         }
+    }
+
+    /// Takes note of where the session is, and leaps if that is elsewhere. `true`: sessions of before are elsewhere.
+    pub(super) async fn note(&self, connection: &mut PgConnection, here: Timeline) -> Result<bool, Refused> {
         let Some(losses) = note(connection, &here).await? else { return Ok(false) };
         let mut seen = self.seen();
         // two sessions may have looked on both sides of a promotion
@@ -103,6 +94,24 @@ impl Timelines {
             *seen = Seen { on: Some(here), losses };
         }
         Ok(moved)
+    }
+}
+
+impl Timeline {
+    pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, Refused> {
+        let (standby, system, file): (bool, String, Option<String>) = sqlx::query_as(
+            "SELECT pg_is_in_recovery(), CAST((SELECT system_identifier FROM pg_control_system()) AS TEXT),
+                    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END",
+        )
+        .fetch_one(connection)
+        .await?;
+        if standby {
+            return Err(Refused::Standby);
+        }
+        // the name of a WAL file begins with its timeline, eight hexadecimal digits
+        let number = file.as_deref().and_then(|f| i64::from_str_radix(f.get(..8)?, 16).ok());
+        let number = number.ok_or_else(|| sqlx::Error::Protocol(format!("{file:?} is no name of a WAL file")))?;
+        Ok(Self { system, number })
     }
 }
 
