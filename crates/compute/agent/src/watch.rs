@@ -57,7 +57,7 @@ impl Agent {
     async fn look_at_facts(&self) {
         let mut changed = Vec::new();
         for host in &self.hosts {
-            let Ok(facts) = host.driver.facts().await else { continue };
+            let Ok(facts) = host.facts().await else { continue };
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if seen.facts.get(&host.name) != Some(&facts) {
                 changed.push((host.name.clone(), facts));
