@@ -3,5 +3,7 @@
 mod boundaries;
 mod faults;
 mod guests;
+mod load;
 mod metadata;
 mod rolling;
+mod versions;
