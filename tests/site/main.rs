@@ -1,6 +1,7 @@
 //! The same cloud by roles: many processes over PostgreSQL and NATS.
 
 mod boundaries;
+mod failover;
 mod faults;
 mod guests;
 mod load;
