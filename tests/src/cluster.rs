@@ -20,6 +20,7 @@ mod broker;
 mod net;
 mod postgres;
 mod process;
+mod upgrade;
 
 pub use net::Net;
 pub use process::Process;

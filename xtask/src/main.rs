@@ -6,6 +6,7 @@ mod cluster;
 mod deb;
 mod repo;
 mod sim;
+mod upgrade;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ enum Command {
     Bench(bench::Arguments),
     /// A site of many processes on this machine, in network namespaces
     Cluster(cluster::Arguments),
+    /// A site on which this version and an older one run side by side, there and back
+    Upgrade(upgrade::Arguments),
     /// A Debian package of the release binary, with its systemd units
     Deb(deb::Arguments),
     /// Simulated clouds, each from a seed: --seed N [--trace], --seeds FROM..TO, --mutant NAME
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::Deb(arguments) => deb::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
     }

@@ -46,8 +46,10 @@ impl Balancer {
 }
 
 fn configuration(host: &Host, controllers: &[Host], images: &[Host]) -> String {
+    // who is dead refuses a check at once; who only is slow, on a busy machine, is given time
     let mut text = format!(
-        "defaults\n  mode http\n  timeout connect 2s\n  timeout client 120s\n  timeout server 120s\n  retries 4\n  \
+        "defaults\n  mode http\n  timeout connect 2s\n  timeout client 120s\n  timeout server 120s\n  \
+         timeout check 2s\n  retries 4\n  \
          option redispatch 1\n  retry-on conn-failure\n  option http-server-close\n\
          frontend clients\n  bind {}:{PORT}\n  stats enable\n  stats uri {STATS}\n",
         host.address

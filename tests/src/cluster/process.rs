@@ -103,7 +103,13 @@ impl Process {
         self.spawn()?.wait().await
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    /// The program that runs, as the kernel has it.
+    pub(super) fn program(&self) -> Result<PathBuf> {
+        let pid = self.pid()?;
+        std::fs::read_link(format!("/proc/{pid}/exe")).with_context(|| format!("the program of {}", self.role))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.pid()?, signal).with_context(|| format!("{signal} to {}", self.role))
     }
 

@@ -19,7 +19,7 @@ impl Agent {
     pub(crate) async fn register_all(&self) {
         let mut hosts = Vec::with_capacity(self.hosts.len());
         for host in &self.hosts {
-            match host.driver.facts().await {
+            match host.facts().await {
                 Ok(facts) => hosts.push((host.name.clone(), facts)),
                 Err(error) => tracing::error!(host = %host.name, %error, "host {} cannot tell what it has", host.name),
             }

@@ -10,7 +10,7 @@ use crate::watch::SeenLock;
 use crate::woken::Woken;
 use base::{Clock, HostName, ImageId};
 use compute_model::assignment::subject;
-use compute_model::driver::Driver;
+use compute_model::driver::{Driver, DriverError, HostFacts, TRUSTED_CERTS};
 use image_model::ImageSource;
 use platform_bus::{Bus, Subscription};
 use std::collections::HashMap;
@@ -30,6 +30,17 @@ pub(crate) struct Host {
     pub(crate) driver: Arc<dyn Driver>,
     /// Its guests have disks, and outlive this process.
     pub(crate) disks: bool,
+}
+
+impl Host {
+    /// What the driver says, and what every host of this agent can do because the agent does it.
+    pub(crate) async fn facts(&self) -> Result<HostFacts, DriverError> {
+        let mut facts = self.driver.facts().await?;
+        if !facts.traits.iter().any(|t| t == TRUSTED_CERTS) {
+            facts.traits.push(TRUSTED_CERTS.to_owned());
+        }
+        Ok(facts)
+    }
 }
 
 /// Serves any number of hosts with one loop. See the crate's documentation for how the parts play together.

@@ -19,6 +19,8 @@ impl Agent {
             return Ok(());
         }
         tracing::warn!("the database has gone on from an earlier moment: comparing all hosts with it");
+        // what hosts have may have been told in what is lost
+        self.register_all().await;
         let all: Vec<usize> = (0..self.hosts.len()).collect();
         for some in all.chunks(HOSTS_AT_ONCE) {
             self.compare(some).await?;

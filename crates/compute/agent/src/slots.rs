@@ -20,6 +20,8 @@ struct Slot {
     busy: bool,
     /// Something happened to the guest by itself.
     look: bool,
+    /// Nobody has assigned it any more: it is forgotten once what is being done has ended.
+    unassigned: bool,
     /// Ends with the newest assignment: pulled when a newer one comes.
     newer: CancellationToken,
     /// Pulled when the instance is to go.
@@ -91,6 +93,7 @@ impl Slots {
         }
         slot.newest = Arc::new(assignment);
         slot.newer = CancellationToken::new();
+        slot.unassigned = false;
         Offered::start_unless(&mut slot.busy)
     }
 
@@ -113,9 +116,13 @@ impl Slots {
     /// The number of them.
     pub(crate) fn forget_all_but(&self, hosts: &HashSet<usize>, assigned: &HashSet<Key>) -> usize {
         let slots = &mut self.lock().slots;
-        let before = slots.len();
-        slots.retain(|key, slot| slot.busy || !hosts.contains(&key.0) || assigned.contains(key));
-        before - slots.len()
+        let mut unassigned = 0;
+        slots.retain(|key, slot| {
+            slot.unassigned = hosts.contains(&key.0) && !assigned.contains(key);
+            unassigned += usize::from(slot.unassigned);
+            slot.busy || !slot.unassigned
+        });
+        unassigned
     }
 
     pub(crate) fn knows(&self, key: Key) -> bool {
@@ -148,6 +155,9 @@ impl Slots {
             return Some(Job::Look { told: slot.told, after: slot.newest.generation, newer });
         }
         slot.busy = false;
+        if slot.unassigned {
+            inner.slots.remove(&key);
+        }
         None
     }
 
@@ -220,6 +230,7 @@ impl Slot {
             told,
             busy: true,
             look: false,
+            unassigned: false,
             newer: CancellationToken::new(),
             removal: CancellationToken::new(),
         }

@@ -57,7 +57,7 @@ impl Agent {
     async fn look_at_facts(&self) {
         let mut changed = Vec::new();
         for host in &self.hosts {
-            let Ok(facts) = host.driver.facts().await else { continue };
+            let Ok(facts) = host.facts().await else { continue };
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if seen.facts.get(&host.name) != Some(&facts) {
                 changed.push((host.name.clone(), facts));
@@ -134,7 +134,9 @@ impl Agent {
     /// Unknown guests that were told of, and that the host has no more.
     fn unknown_but_gone(&self, number: usize, found: &BTreeMap<InstanceId, PowerState>) -> Vec<InstanceId> {
         let unknown = &mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown;
-        let is_gone = |key: &(usize, InstanceId)| key.0 == number && !found.contains_key(&key.1);
+        // one that somebody has assigned meanwhile is not among those found, and not gone either
+        let is_gone =
+            |key: &(usize, InstanceId)| key.0 == number && !found.contains_key(&key.1) && !self.slots.knows(*key);
         unknown.extract_if(is_gone).map(|(_, id)| id).collect()
     }
 

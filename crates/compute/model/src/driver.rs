@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The trait of hosts that verify a server's image against the certificates it trusts. The agent has it, whatever its driver.
+pub const TRUSTED_CERTS: &str = "COMPUTE_TRUSTED_CERTS";
+
 /// What one host offers. Becomes the host's row, its hypervisor and its inventory in placement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {

@@ -4,6 +4,7 @@ mod cpus;
 mod traits;
 
 use crate::Config;
+use compute_model::driver::TRUSTED_CERTS;
 use compute_model::spec::{FlavorSpec, ImageSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +52,14 @@ impl Demand {
         new.root_forbidden.insert(DISABLED.to_owned());
         new.strip_zeros();
         new
+    }
+
+    /// Of a server that names certificates: only hosts that verify its image by them.
+    pub fn trusting(mut self, certificates: &[String]) -> Self {
+        if !certificates.is_empty() {
+            self.root_required.insert(TRUSTED_CERTS.to_owned());
+        }
+        self
     }
 
     /// (class, amount) over all groups: what the server is counted with.

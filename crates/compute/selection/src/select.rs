@@ -95,7 +95,8 @@ impl Select for Scheduler {
             return Ok(Err(NoHost { message, details: String::new(), some_are_silent: false }));
         };
         let image = server.image();
-        let demand = Demand::of(&flavor, image.as_ref(), image.is_none(), &self.config);
+        let demand =
+            Demand::of(&flavor, image.as_ref(), image.is_none(), &self.config).trusting(&server.trusted_certificates());
         let project = ProjectId(server.project_id.clone());
         let mut request = Request::new(&project, &flavor, image.as_ref());
         request.availability_zone = server.pinned_availability_zone.as_deref();

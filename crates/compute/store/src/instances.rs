@@ -114,7 +114,7 @@ impl Instance {
     }
 
     /// The certificates that its images' signatures must go back to.
-    fn trusted_certificates(&self) -> Vec<String> {
+    pub fn trusted_certificates(&self) -> Vec<String> {
         let stored = self.trusted_certificates.as_deref();
         stored.and_then(|text| json("trusted_certificates", text)).unwrap_or_default()
     }

@@ -102,6 +102,34 @@ async fn sixty_four_claims_at_once_never_take_more_than_there_is() {
     .await;
 }
 
+/// Nobody is refused for what another one has taken elsewhere, nor waits for ever: exactly those win for whom there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f25_a_thousand_claims_at_once_are_all_decided() {
+    on_each_engine(|db| async move {
+        let mut hosts = Vec::new();
+        for n in 0..10 {
+            hosts.push(host(&db, &format!("h{n}"), 60, 60, 60).await);
+        }
+        let claims = (0..1000_usize).map(|n| {
+            let (db, host) = (db.clone(), hosts[n % 10]);
+            tokio::spawn(async move { claim(&db, host, &[("VCPU", 1), ("MEMORY_MB", 1)]).await })
+        });
+        let (mut won, mut refused) = (0, 0);
+        for decided in join_all(claims).await {
+            match decided.unwrap() {
+                Ok(_) => won += 1,
+                Err(ClaimError::OverCapacity { free: 0, .. }) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((won, refused), (600, 400));
+        for h in &hosts {
+            assert_eq!(used(&db, *h).await, [0, 60, 60]);
+        }
+    })
+    .await;
+}
+
 async fn give_back(db: &Db, id: &str) {
     let mut tx = db.begin().await.unwrap();
     release(&mut tx, id).await.unwrap();

@@ -86,6 +86,9 @@ pub enum BusError {
     /// What was asked for may have been done.
     #[error("{subject}: no answer within {limit:?}")]
     Silent { subject: String, limit: Duration },
+    /// Whoever had the call has gone, and nobody else is there. What was asked for may have been done.
+    #[error("{subject}: nobody is there any more")]
+    Gone { subject: String },
     /// The server was reached and refused.
     #[error("{subject}: {message}")]
     Refused { subject: String, message: String },

@@ -1,13 +1,15 @@
 //! The bus between processes: core NATS, and nothing of it that keeps state.
 //!
 //! A call is a request with a reply subject; the servers of a subject are a queue group, of which NATS picks one, and it
-//! answers at once where there is none. A request fits into one message (the server's `max_payload`, 1 MiB unless
+//! answers at once where there is none. Where an answer takes its time, the caller looks whether anybody is still there
+//! (`presence`). A request fits into one message (the server's `max_payload`, 1 MiB unless
 //! configured); a reply may be larger and comes in parts. Nothing is compressed: packing and unpacking 200 KiB of JSON
 //! takes 1.2 ms, as long as sending them over 1 Gbit/s saves, and twice as long as the whole way on one machine
 //! (`cargo xtask bench bus`).
 
 mod connect;
 mod inbox;
+mod presence;
 mod serving;
 mod settings;
 mod wire;
@@ -22,6 +24,7 @@ use bytes::Bytes;
 use connect::Link;
 use futures_util::{FutureExt, StreamExt};
 use inbox::{Answer, Inbox};
+use presence::Presence;
 use serving::Serving;
 use std::future::Future;
 use std::sync::Arc;
@@ -150,7 +153,14 @@ impl Bus for NatsBus {
         let exchange = async {
             let (to, from) = (self.wire(subject), place.subject());
             client.publish_with_reply_and_headers(to, from, headers, request).await?;
-            Ok(place.answer().await)
+            let presence = Presence { client, inbox, prefix: &self.0.prefix, subject };
+            let mut answer = std::pin::pin!(place.answer());
+            tokio::select! {
+                biased;
+                answered = &mut answer => Ok(answered),
+                // what is here already came before they went
+                () = presence.gone() => Ok(answer.now_or_never().unwrap_or(Some(Answer::Gone))),
+            }
         };
         let answered = tokio::time::timeout(deadline, exchange)
             .await
@@ -158,6 +168,7 @@ impl Bus for NatsBus {
         let reply = match answered {
             Ok(Some(Answer::Reply(reply))) => reply,
             Ok(Some(Answer::NobodyThere)) => return Err(BusError::NobodyThere { subject: named() }),
+            Ok(Some(Answer::Gone)) => return Err(BusError::Gone { subject: named() }),
             Ok(Some(Answer::Strange(why))) => return Err(BusError::Strange { subject: named(), why }),
             Ok(None) => return Err(BusError::Silent { subject: named(), limit: deadline }),
             Err(error) => return Err(unsent(&error, named(), size, limit)),
@@ -184,12 +195,13 @@ impl Bus for NatsBus {
     fn serve_bytes(&self, subject: &str, handler: Handler) -> Subscription {
         let Inner { client, inbox, versions, drain, serving, .. } = &*self.0;
         let (on, group) = (self.wire(subject), wire::group(subject));
+        let drained = (wire::drained(&self.0.prefix, subject), group.clone());
         let subscribing = {
             let client = client.clone();
             async move { client.queue_subscribe(on, group).await }
         };
         let (end, ended) = oneshot::channel::<()>();
-        let side = Serving { client: client.clone(), inbox: inbox.clone(), versions: *versions };
+        let side = Serving { client: client.clone(), inbox: inbox.clone(), versions: *versions, drained };
         let (counted, draining) = (serving.token(), drain.subscribe());
         let _runs_on = self.with_subscription(subscribing, move |calls| async move {
             side.run(calls, handler, ended, draining).await;

@@ -86,3 +86,47 @@ async fn an_unknown_guest_is_told_when_it_is_gone() {
     assert_eq!(powers(2).await, [done(PowerState::Running), done(PowerState::NoState)], "each once");
     agent.stop().await;
 }
+
+#[tokio::test]
+async fn an_unknown_guest_that_is_assigned_again_is_not_gone() {
+    let world = World::new(false);
+    let stranger = server();
+    world.hypervisor.set(stranger.id, PowerState::Running, false);
+    let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(50));
+    world.conductor.until("the stranger", |seen| seen.reports.first().map(|r| r.instance)).await;
+    let spawn = world.conductor.assign(HOST, &stranger, Want::Spawn);
+    assert_eq!(world.conductor.outcome(stranger.id, spawn).await, Outcome::Done { power: PowerState::Running });
+    let looks = world.hypervisor.looks();
+    world.conductor.until("more looks", |_| (world.hypervisor.looks() > looks + 2).then_some(())).await;
+    let running =
+        |r: &Report| r.outcome == Outcome::Done { power: PowerState::Running } || crate::conductor::is_progress(r);
+    let reports = world.conductor.seen().reports;
+    assert!(reports.iter().all(running), "{reports:?}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_being_done_when_it_was_lost_is_told_when_it_has_ended() {
+    let world = World::new(false);
+    let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(50));
+    let vm = server();
+    world.hypervisor.hold("spawn");
+    world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.until("the spawn", |_| (!world.hypervisor.calls(vm.id).is_empty()).then_some(())).await;
+    world.conductor.lose(vm.id);
+    world.conductor.go_back(LEAP);
+    let before = world.conductor.seen().fetches.len();
+    world.conductor.wake(HOST);
+    let compared = |seen: &Seen| seen.fetches[before..].iter().any(|f| f.all).then_some(());
+    world.conductor.until("all to be asked for", compared).await;
+    let looks = world.hypervisor.looks();
+    world.conductor.until("the comparison's end", |_| (world.hypervisor.looks() > looks).then_some(())).await;
+    world.hypervisor.release("spawn");
+    let unknown = |r: &Report| r.generation.is_none() && r.outcome == Outcome::Done { power: PowerState::Running };
+    world
+        .conductor
+        .until("the guest that nobody has assigned", |seen| seen.reports.iter().any(unknown).then_some(()))
+        .await;
+    assert_eq!(world.hypervisor.power_of(vm.id), PowerState::Running, "left alone");
+    agent.stop().await;
+}

@@ -4,6 +4,7 @@ use base::{HostName, InstanceId, Timestamp};
 use compute_model::assignment::{
     Assignment, Fetch, Fetched, Outcome, Register, Registered, Report, Reported, Want, subject,
 };
+use compute_model::driver::HostFacts;
 use compute_model::spec::InstanceSpec;
 use compute_model::states::PowerState;
 use platform_bus::{Bus, LocalBus, Subscription, serve};
@@ -27,7 +28,7 @@ struct State {
     evacuated: HashMap<(HostName, InstanceId), Assignment>,
     reports: Vec<Report>,
     refused: Vec<Report>,
-    registered: Vec<HostName>,
+    registered: Vec<(HostName, HostFacts)>,
     fetches: Vec<Fetch>,
     deaf: bool,
     busy: bool,
@@ -59,7 +60,7 @@ impl Conductor {
         let register = {
             let (bus, subject, state, changed) = hear(subject::REGISTER);
             serve(&bus, &subject, move |q: Register| {
-                state.lock().unwrap().registered.extend(q.hosts.into_iter().map(|(name, _)| name));
+                state.lock().unwrap().registered.extend(q.hosts);
                 changed.notify_waiters();
                 async move { Ok::<_, String>(Registered {}) }
             })
@@ -193,7 +194,7 @@ pub(crate) struct Seen {
     /// Accepted ones.
     pub(crate) reports: Vec<Report>,
     pub(crate) refused: Vec<Report>,
-    pub(crate) registered: Vec<HostName>,
+    pub(crate) registered: Vec<(HostName, HostFacts)>,
     pub(crate) fetches: Vec<Fetch>,
 }
 

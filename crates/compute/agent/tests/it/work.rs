@@ -2,7 +2,7 @@
 
 use crate::world::{HOST, World, server};
 use compute_model::assignment::{ConsoleReply, ConsoleRequest, Outcome, Want, subject};
-use compute_model::driver::DriverError;
+use compute_model::driver::{DriverError, TRUSTED_CERTS};
 use compute_model::states::PowerState;
 use std::time::Duration;
 
@@ -32,7 +32,10 @@ async fn a_life_by_hints_alone() {
     }
     let all = ["spawn", "stop", "start", "reboot", "pause", "unpause", "suspend", "resume", "destroy"];
     assert_eq!(world.hypervisor.calls(vm.id), all);
-    assert_eq!(world.conductor.seen().registered, [HOST.into()]);
+    let registered = world.conductor.seen().registered;
+    assert_eq!(registered.len(), 1);
+    assert_eq!(registered[0].0, HOST.into());
+    assert!(registered[0].1.traits.iter().any(|t| t == TRUSTED_CERTS), "what the agent does, whatever its driver");
     assert!(!world.instances().exists(), "a host without disks writes nothing");
     agent.stop().await;
 }

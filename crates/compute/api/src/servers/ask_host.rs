@@ -23,7 +23,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
     let Some(host) = &instance.host else { return Err(find::refused(Forbidden::NotReady(instance.id()))) };
     let subject = subject(host);
     platform_bus::call(api.bus.as_ref(), &subject, request, PATIENCE).await.map_err(|error| match error {
-        BusError::NobodyThere { .. } | BusError::Away { .. } | BusError::Silent { .. } => {
+        BusError::NobodyThere { .. } | BusError::Away { .. } | BusError::Silent { .. } | BusError::Gone { .. } => {
             tracing::warn!(host, subject, %error, "host {host} does not answer about {}", instance.uuid);
             Fault::unavailable("The server's host does not answer.")
         }

@@ -1,9 +1,10 @@
 //! Builds, well and badly.
 
-use crate::host::{done, failed, running};
+use crate::host::{Host, done, failed, running};
 use crate::world::{Server, World, fault, settings};
 use compute_conductor::ConductorSettings;
 use compute_model::assignment::{Outcome, Want};
+use compute_model::driver::TRUSTED_CERTS;
 use compute_model::states::PowerState;
 use platform_db::args;
 use platform_db::testing::on_each_engine;
@@ -46,6 +47,23 @@ async fn a_server_is_built() {
         assert!(a.fetch().await.is_empty());
         let all = a.ask(true).await;
         assert_eq!((all.assignments.len(), all.reported), (1, vec![(id, 1)]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_names_certificates_goes_where_they_are_verified() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let _older = w.host("older").await;
+        let signed = Server { certificates: &["c1"], ..Server::default() };
+        let server = w.create(signed.clone()).await;
+        let (_, details) = fault(&w.settled(server, "error").await);
+        assert!(details.contains(TRUSTED_CERTS), "{details}");
+        let able = Host::with_traits(&w.bus, "able", 16, &[TRUSTED_CERTS]).await;
+        let server = w.create(signed).await;
+        let job = able.next().await;
+        assert_eq!((job.instance, job.spec.trusted_certificates), (server, vec!["c1".to_owned()]));
     })
     .await;
 }

@@ -45,6 +45,10 @@ pub(crate) fn running() -> Outcome {
 impl Host {
     /// With so many processors, and memory enough.
     pub(crate) async fn register(bus: &LocalBus, name: &str, vcpus: u32) -> Self {
+        Self::with_traits(bus, name, vcpus, &[]).await
+    }
+
+    pub(crate) async fn with_traits(bus: &LocalBus, name: &str, vcpus: u32, traits: &[&str]) -> Self {
         let host = Self { name: name.into(), bus: bus.clone() };
         let facts = HostFacts {
             hypervisor_hostname: format!("{name}.example"),
@@ -55,7 +59,7 @@ impl Host {
             ram: Mib(1 << 20),
             disk_gib: 1000,
             cpu_info: serde_json::json!({"arch": "x86_64"}),
-            traits: Vec::new(),
+            traits: traits.iter().map(|t| (*t).to_owned()).collect(),
             booted_at: None,
         };
         let hosts = vec![(host.name.clone(), facts)];

@@ -59,6 +59,8 @@ pub(crate) struct Server {
     pub(crate) id: Option<InstanceId>,
     /// Scheduler hints; null: none.
     pub(crate) hints: Value,
+    /// What its images must be signed by.
+    pub(crate) certificates: &'static [&'static str],
 }
 
 /// How a server is to be evacuated.
@@ -379,7 +381,7 @@ impl World {
             access_ip_v4: None,
             access_ip_v6: None,
             disk_config: "MANUAL".into(),
-            trusted_certificates: None,
+            trusted_certificates: (!server.certificates.is_empty()).then(|| json!(server.certificates).to_string()),
             locked_by: None,
             locked_reason: None,
             fault: None,

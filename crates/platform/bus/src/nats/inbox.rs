@@ -24,6 +24,8 @@ struct Waiting {
 pub(super) enum Answer {
     Reply(Reply),
     NobodyThere,
+    /// There was somebody.
+    Gone,
     /// Not a reply of ours; why.
     Strange(String),
 }

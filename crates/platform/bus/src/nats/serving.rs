@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Calls of one subject in hand at once. The next wait in the subscription's queue.
 const IN_HAND: usize = 256;
@@ -24,6 +25,8 @@ pub(super) struct Serving {
     pub client: Client,
     pub inbox: Arc<Inbox>,
     pub versions: Versions,
+    /// Subject and group at which this one is found while it ends.
+    pub drained: (String, String),
 }
 
 impl Serving {
@@ -47,7 +50,13 @@ impl Serving {
                 },
             }
         }
-        if tokio::time::timeout(CONFIRM, self.end(&mut calls)).await.is_err() {
+        let mut _found = None;
+        let ending = async {
+            // first: who has a call here finds somebody at each moment
+            _found = self.be_found().await;
+            self.end(&mut calls).await;
+        };
+        if tokio::time::timeout(CONFIRM, ending).await.is_err() {
             tracing::debug!("the server did not confirm the end of a subscription");
         }
         // unconstrained: else "nothing there" may only mean that this task has had its turn
@@ -70,6 +79,20 @@ impl Serving {
         if calls.unsubscribe_after(u64::MAX).await.is_ok() {
             self.inbox.echo(&self.client).await;
         }
+    }
+
+    /// Answers those who look whether their calls are still in hand, until dropped. `None`: the client has ended.
+    async fn be_found(&self) -> Option<AbortOnDropHandle<()>> {
+        let (on, group) = self.drained.clone();
+        let mut looks = self.client.queue_subscribe(on, group).await.ok()?;
+        let me = self.clone();
+        Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Some(look) = looks.next().await {
+                if let Some(to) = look.reply {
+                    me.reply(to, Status::Done, &Bytes::new()).await;
+                }
+            }
+        })))
     }
 
     fn take(&self, call: Message, handler: &Handler, in_hand: &mut JoinSet<()>) {

@@ -47,6 +47,11 @@ pub(super) fn subject(prefix: &str, subject: &str) -> String {
     out
 }
 
+/// Where those are found who take no more calls of a subject and have some in hand.
+pub(super) fn drained(prefix: &str, subject: &str) -> String {
+    self::subject(&format!("{prefix}._drained"), subject)
+}
+
 /// Servers of one role share their calls: the group is the subject's first word.
 pub(super) fn group(subject: &str) -> String {
     self::subject("q", subject.split('.').next().unwrap_or_default())

@@ -106,3 +106,63 @@ async fn the_second_of_two_servers_will_do() {
     bus.settled().await;
     assert_eq!(bus.away(), None);
 }
+
+/// Serves calls that take `time`, and says when one has come.
+fn slow(bus: &NatsBus, time: Duration) -> (platform_bus::Subscription, Arc<AtomicUsize>) {
+    let came = Arc::new(AtomicUsize::new(0));
+    let count = came.clone();
+    let served = serve(bus, "slow", move |n: u32| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            tokio::time::sleep(time).await;
+            Ok::<_, String>(n)
+        }
+    });
+    (served, came)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_in_the_hands_of_the_dead_is_not_waited_for() {
+    let Some(server) = NatsServer::start() else { return };
+    let caller = connected_to(&server).await;
+    // with a runtime of its own, whose end is the end of everything in it
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let settings = server.settings();
+    let starting = runtime.spawn(async move {
+        let doomed = crate::connected(&settings).await;
+        let (served, came) = slow(&doomed, PATIENCE * 3);
+        doomed.settled().await;
+        (doomed, served, came)
+    });
+    let (doomed, served, came) = starting.await.unwrap();
+    let asked = Instant::now();
+    let calling = tokio::spawn({
+        let caller = caller.clone();
+        async move { call::<_, u32>(&caller, "slow", &1, PATIENCE * 2).await }
+    });
+    until("the call has come", || came.load(Ordering::SeqCst) == 1).await;
+    runtime.shutdown_background();
+    let answer = calling.await.unwrap();
+    assert!(matches!(answer, Err(BusError::Gone { .. })), "{answer:?}");
+    assert!(asked.elapsed() < PATIENCE / 2, "{:?}", asked.elapsed());
+    drop((served, doomed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_answer_of_one_who_leaves_is_waited_for() {
+    let Some(server) = NatsServer::start() else { return };
+    let caller = connected_to(&server).await;
+    let leaving = connected_to(&server).await;
+    let (served, came) = slow(&leaving, Duration::from_secs(5));
+    leaving.settled().await;
+    let calling = tokio::spawn({
+        let caller = caller.clone();
+        async move { call::<_, u32>(&caller, "slow", &7, PATIENCE).await }
+    });
+    until("the call has come", || came.load(Ordering::SeqCst) == 1).await;
+    let drained = Instant::now();
+    leaving.drain().await;
+    assert!(drained.elapsed() > Duration::from_secs(3), "it was in hand");
+    assert_eq!(calling.await.unwrap().unwrap(), 7);
+    drop(served);
+}
