@@ -27,4 +27,5 @@ mod usage;
 
 pub use release::image_release;
 pub use serve::serve;
+pub use stock::{Loaded, load_definitions, stock};
 pub use store::Store;
