@@ -4,15 +4,15 @@ use super::build::put;
 
 const LENGTH: usize = 40 << 10;
 
-/// Name, the disk format they are declared as, bytes.
+/// Name, what the inspector calls it, bytes.
 pub fn headers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
         ("ISO 9660", "iso", iso()),
         ("UDF", "iso", udf()),
-        ("MBR", "raw", partitioned(0x83, 2048)),
-        ("GPT", "raw", partitioned(0xee, 1)),
-        ("LUKS", "raw", luks()),
-        ("QED", "raw", file(0, b"QED\0")),
+        ("MBR", "gpt", partitioned(0x83, 2048)),
+        ("GPT", "gpt", partitioned(0xee, 1)),
+        ("LUKS", "luks", luks()),
+        ("QED", "qed", file(0, b"QED\0")),
     ]
 }
 

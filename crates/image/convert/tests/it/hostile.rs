@@ -4,6 +4,7 @@ use super::{limits, to_raw};
 use image_convert::testing::hostile::{Fate, corpus};
 use image_convert::testing::{DISK, Mutator, archives, fuzz, headers, seal_vhdx, seeds};
 use image_convert::{Disk, Error, Format, Limits};
+use image_formats::Inspector;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -152,6 +153,15 @@ fn fuzz_reader(format: Format) {
     });
     let (yes, no) = read.get();
     assert!(yes > 0 && no > 0, "{yes} were read, {no} refused: the changes do not reach");
+}
+
+#[test]
+fn whole_files_of_other_formats_are_told() {
+    for (name, format, whole) in headers() {
+        let mut inspector = Inspector::new(None);
+        inspector.feed(&whole);
+        assert_eq!(inspector.finish().detected.as_str(), format, "{name}");
+    }
 }
 
 /// Each inspector in turn, with files of its format.
