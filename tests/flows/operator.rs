@@ -1,6 +1,7 @@
 //! What an operator does beside the API.
 
 use anyhow::Result;
+use reqwest::Method;
 use skyiron_tests::{Setup, World, binary};
 use std::process::Command;
 
@@ -20,6 +21,31 @@ async fn status_openrc_and_a_clean_stop() -> Result<()> {
     assert!(took.as_secs() < 10, "{took:?}");
     let status = Command::new(binary()).args(["status", "--data"]).arg(w.data()).output()?;
     assert!(!status.status.success() && String::from_utf8_lossy(&status.stderr).contains("does not answer"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn metadata_definitions_are_loaded_beside_a_running_cloud() -> Result<()> {
+    let w = World::start(Setup { fake_hosts: 1, ..Setup::default() }).await?;
+    let load = |arguments: &[&str]| -> Result<String> {
+        let ran = Command::new(binary()).args(["metadefs", "load", "--data"]).arg(w.data()).args(arguments).output()?;
+        Ok(String::from_utf8([ran.stdout, ran.stderr].concat())?)
+    };
+    assert!(load(&[])?.contains("0 made, 0 replaced, 33 were there"));
+    let signatures = "/image/v2/metadefs/namespaces/OS::Glance::Signatures";
+    assert!(w.call(Method::DELETE, signatures, None).await?.status.is_success());
+    assert!(load(&[])?.contains("1 made, 0 replaced, 32 were there"));
+    assert_eq!(w.get(signatures).await?["display_name"], "Image Signature Verification");
+    let folder = tempfile::tempdir()?;
+    let of = folder.path().to_str().unwrap_or_default();
+    assert!(load(&["--folder", of])?.contains("there is no .json file"));
+    std::fs::write(folder.path().join("own.json"), r#"{"namespace": "Own", "visibility": "public"}"#)?;
+    assert!(load(&["--folder", of, "--replace"])?.contains("1 made"));
+    assert!(load(&["--folder", of, "--replace"])?.contains("1 replaced"));
+    assert_eq!(w.get("/image/v2/metadefs/namespaces/Own").await?["visibility"], "public");
+    std::fs::write(folder.path().join("zero.json"), "{}")?;
+    let refused = load(&["--folder", of])?;
+    assert!(refused.contains("nothing was loaded") && refused.contains("it has no `namespace`"), "{refused}");
     Ok(())
 }
 

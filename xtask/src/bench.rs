@@ -8,10 +8,12 @@ mod bus;
 mod cloud;
 mod convert;
 mod create;
+mod glance;
 mod hosts;
 mod identity;
 mod images;
 mod load;
+mod race;
 mod rows;
 mod site;
 mod start;
@@ -32,11 +34,14 @@ pub(crate) struct Arguments {
     /// Less of everything, so that a debug binary is done soon: shows that a benchmark works, and nothing else. Of `images` only.
     #[arg(long)]
     small: bool,
+    #[command(flatten)]
+    other: race::Other,
 }
 
 pub(crate) struct Setting {
     pub binary: PathBuf,
     pub small: bool,
+    pub other: race::Other,
 }
 
 /// One measured figure.
@@ -67,7 +72,7 @@ pub(crate) fn run(a: &Arguments) -> Result<ExitCode> {
             bail!("no benchmark {name}; there are {}", all.join(", "));
         }
     }
-    let setting = Setting { binary: a.binary.clone().map_or_else(build, Ok)?, small: a.small };
+    let setting = Setting { binary: a.binary.clone().map_or_else(build, Ok)?, small: a.small, other: a.other.clone() };
     for (name, bench) in BENCHES {
         if a.names.is_empty() || a.names.iter().any(|n| n == name) {
             println!("-- {name}");

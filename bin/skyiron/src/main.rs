@@ -44,6 +44,9 @@ enum Command {
     /// Disk images: what they are, and making others of them.
     #[command(subcommand)]
     Image(commands::image::Command),
+    /// Metadata definitions: what properties of images and flavors mean.
+    #[command(subcommand)]
+    Metadefs(commands::metadefs::Command),
     /// Who may do what: the services' rules.
     #[command(subcommand)]
     Policy(commands::policy::Command),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Guest(c) => commands::guest::run(c),
         Command::Catalog(c) => commands::catalog::run(&c),
         Command::Image(c) => return commands::image::run(&c),
+        Command::Metadefs(c) => commands::metadefs::run(&c),
         Command::Policy(c) => return commands::policy::run(&c),
         Command::Config(c) => commands::config::run(&c),
         Command::Db(c) => commands::db::run(c),

@@ -186,7 +186,7 @@ fn files(archive: &mut Archive, data: &Path, name: &Path) -> Result<(), BackupEr
 async fn image(archive: &mut Archive, stores: &Stores, locations: &[Location], key: &str) -> Result<bool, BackupError> {
     let failed = |e| BackupError::Image(key.to_owned(), e);
     let (mut bytes, mut why) = (None, None);
-    for (store, url) in stores.readable(locations) {
+    for (store, url) in stores.readable(locations, &[]) {
         match store.backend.open(&url, None).await {
             Ok(opened) => {
                 bytes = Some(opened);

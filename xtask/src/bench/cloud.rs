@@ -12,7 +12,7 @@ pub(crate) struct Cloud {
     pub address: String,
     pub token: String,
     pub data: PathBuf,
-    http: reqwest::blocking::Client,
+    pub http: reqwest::blocking::Client,
 }
 
 impl Cloud {
@@ -47,12 +47,7 @@ impl Cloud {
 
     fn log_in(&self) -> Result<String> {
         let password = std::fs::read_to_string(self.data.join("admin-password"))?;
-        let body = json!({"auth": {
-            "identity": {"methods": ["password"], "password": {"user":
-                {"name": "admin", "domain": {"id": "default"}, "password": password}}},
-            "scope": {"project": {"name": "admin", "domain": {"id": "default"}}}}});
-        let answer = self.http.post(self.url("/identity/v3/auth/tokens")).json(&body).send()?.error_for_status()?;
-        Ok(answer.headers()["x-subject-token"].to_str()?.to_owned())
+        token(&self.http, &self.url("/identity/v3"), "admin", &password, "admin")
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -133,15 +128,38 @@ impl Cloud {
 
     /// Seconds of processor time so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(ticks / 100.0)
+        processor_seconds(self.pid())
     }
 
     pub(crate) fn stop(mut self) -> Result<()> {
         end(&mut self.process)
     }
+}
+
+/// A token of the domain `default`, for a project of it. `identity` is a URL that ends in `/v3`.
+pub(crate) fn token(
+    http: &reqwest::blocking::Client,
+    identity: &str,
+    username: &str,
+    password: &str,
+    project: &str,
+) -> Result<String> {
+    let domain = json!({"id": "default"});
+    let user = json!({"name": username, "domain": domain, "password": password});
+    let body = json!({"auth": {
+        "identity": {"methods": ["password"], "password": {"user": user}},
+        "scope": {"project": {"name": project, "domain": domain}}}});
+    let url = format!("{}/auth/tokens", identity.trim_end_matches('/'));
+    let answer = http.post(url).json(&body).send()?.error_for_status()?;
+    Ok(answer.headers().get("x-subject-token").context("a token")?.to_str()?.to_owned())
+}
+
+/// Seconds of processor time that a process has used.
+pub(crate) fn processor_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    Ok(ticks / 100.0)
 }
 
 impl Drop for Cloud {

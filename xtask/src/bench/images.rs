@@ -1,12 +1,13 @@
 //! Images: large ones up and down, many at once, and lists out of many.
 
 use super::cloud::Cloud;
+use super::glance::{ImageService, drained};
 use super::load::{Connection, get, percentile};
+use super::race;
 use super::rows::multiply;
-use super::upload::{PIECE, median, noise, send, slowest_part};
+use super::upload::{PIECE, median, noise, slowest_part};
 use super::{Setting, figure};
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -23,8 +24,9 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     let data = folder.path().join("cloud");
     let cloud = Cloud::start(&s.binary, &data, &["--fake-hosts", "1"], None)?;
     up_and_down(&cloud, &piece, large, slowest)?;
+    race::run(&cloud, &s.other, &piece, large.min(1 << 30))?;
     at_once(&cloud, &piece, each)?;
-    let one = record(&cloud)?;
+    let one = ImageService::of(&cloud).create()?;
     cloud.upload(&one, vec![7; 4096])?;
     cloud.stop()?;
     multiply(
@@ -42,12 +44,6 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     let shown = format!("{p99:.1?} (p50 {p50:.1?})");
     figure(&format!("list of 1,000 out of {images}, p99 of 100"), &shown, "under 100 ms", p99.as_millis() < 100);
     cloud.stop()
-}
-
-fn record(cloud: &Cloud) -> Result<String> {
-    let body = json!({"name": "big", "disk_format": "raw", "container_format": "bare", "os_distro": "debian",
-                      "os_version": "13", "hw_disk_bus": "virtio"});
-    Ok(cloud.post("/image/v2/images", &body)?["id"].as_str().context("an id")?.to_owned())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure")]
@@ -68,15 +64,16 @@ fn way(what: &str, size: u64, took: Duration, limit: Duration, cpu: f64) {
 }
 
 fn up_and_down(cloud: &Cloud, piece: &[u8], size: u64, slowest: Duration) -> Result<()> {
-    let mut last = None;
+    let images = ImageService::of(cloud);
+    let mut last: Option<String> = None;
     let before = cloud.cpu_seconds()?;
     let up = median(|| {
         if let Some(image) = last.take() {
-            cloud.delete(&format!("/image/v2/images/{image}"))?;
+            images.delete(&image)?;
         }
-        let image = record(cloud)?;
+        let image = images.create()?;
         let started = Instant::now();
-        send(cloud, &image, piece, size)?;
+        images.upload(&image, piece, size)?;
         last = Some(image);
         Ok(started.elapsed())
     })?;
@@ -90,31 +87,12 @@ fn up_and_down(cloud: &Cloud, piece: &[u8], size: u64, slowest: Duration) -> Res
     println!("       alone: the file over a connection {alone:.2?}");
     let before = cloud.cpu_seconds()?;
     let down = median(|| {
-        let request = format!(
-            "GET /image/v2/images/{image}/file HTTP/1.1\r\nhost: {}\r\nx-auth-token: {}\r\nconnection: close\r\n\r\n",
-            cloud.address, cloud.token
-        );
         let started = Instant::now();
-        let mut stream = TcpStream::connect(&cloud.address)?;
-        stream.write_all(request.as_bytes())?;
-        let came = drained(stream)?;
-        if !(size..size + 4096).contains(&came) {
-            bail!("{came} bytes came");
-        }
+        images.download(&image, size)?;
         Ok(started.elapsed())
     })?;
     way("download", size, down, alone, (cloud.cpu_seconds()? - before) / 3.0);
-    cloud.delete(&format!("/image/v2/images/{image}"))
-}
-
-fn drained(mut stream: TcpStream) -> Result<u64> {
-    let (mut buffer, mut came) = (vec![0; PIECE], 0);
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(came),
-            some => came += some as u64,
-        }
-    }
+    images.delete(&image)
 }
 
 /// What no server can be faster than: the file read and written to a socket, and nothing else done.
@@ -143,17 +121,19 @@ fn file_over_loopback(path: &Path, size: u64) -> Result<Duration> {
 }
 
 fn at_once(cloud: &Cloud, piece: &[u8], each: u64) -> Result<()> {
-    let images: Vec<String> = (0..UPLOADS_AT_ONCE).map(|_| record(cloud)).collect::<Result<_>>()?;
+    let service = ImageService::of(cloud);
+    let images: Vec<String> = (0..UPLOADS_AT_ONCE).map(|_| service.create()).collect::<Result<_>>()?;
     cloud.forget_peak()?;
     let (idle, _) = cloud.memory()?;
     let started = Instant::now();
     std::thread::scope(|scope| -> Result<()> {
-        let sending: Vec<_> = images.iter().map(|i| scope.spawn(move || send(cloud, i, piece, each))).collect();
+        let service = &service;
+        let sending: Vec<_> = images.iter().map(|i| scope.spawn(move || service.upload(i, piece, each))).collect();
         sending.into_iter().try_for_each(|s| s.join().map_err(|_| anyhow::anyhow!("an upload has panicked"))?)
     })?;
     let took = started.elapsed();
     let above = cloud.memory()?.1 - idle;
     let what = format!("memory above idle at {UPLOADS_AT_ONCE} uploads of {} MiB at once ({took:.1?})", each >> 20);
     figure(&what, &format!("{above:.0} MiB"), "under 128 MB", above < 122.0);
-    images.iter().try_for_each(|image| cloud.delete(&format!("/image/v2/images/{image}")))
+    images.iter().try_for_each(|image| service.delete(image))
 }

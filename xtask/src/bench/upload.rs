@@ -1,13 +1,12 @@
 //! Upload of 1 GiB against what its parts take alone on the same machine in the same run.
 
 use super::cloud::Cloud;
+use super::glance::ImageService;
 use super::{Setting, figure};
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use md5::{Digest, Md5};
-use serde_json::json;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,14 +21,14 @@ pub(crate) fn run(s: &Setting) -> Result<()> {
     let cloud = Cloud::start(&s.binary, &folder.path().join("cloud"), &["--fake-hosts", "1"], None)?;
     cloud.forget_peak()?;
     let (idle, _) = cloud.memory()?;
+    let images = ImageService::of(&cloud);
     let before = cloud.cpu_seconds()?;
     let time = median(|| {
-        let record = json!({"name": "big", "disk_format": "raw", "container_format": "bare"});
-        let id = cloud.post("/image/v2/images", &record)?["id"].as_str().context("an id")?.to_owned();
+        let id = images.create()?;
         let started = Instant::now();
-        send(&cloud, &id, &piece, SIZE)?;
+        images.upload(&id, &piece, SIZE)?;
         let took = started.elapsed();
-        cloud.delete(&format!("/image/v2/images/{id}"))?;
+        images.delete(&id)?;
         Ok(took)
     })?;
     // with two hashes and fewer than three processors this is what bounds it
@@ -94,24 +93,4 @@ pub(super) fn noise() -> Vec<u8> {
             x.to_le_bytes()
         })
         .collect()
-}
-
-/// PUT of the piece again and again, straight from memory: a client that costs as little as it can.
-pub(super) fn send(cloud: &Cloud, image: &str, piece: &[u8], size: u64) -> Result<()> {
-    let mut stream = TcpStream::connect(&cloud.address)?;
-    write!(
-        stream,
-        "PUT /image/v2/images/{image}/file HTTP/1.1\r\nhost: {}\r\nx-auth-token: {}\r\n\
-         content-type: application/octet-stream\r\ncontent-length: {size}\r\nconnection: close\r\n\r\n",
-        cloud.address, cloud.token
-    )?;
-    for _ in 0..size / PIECE as u64 {
-        stream.write_all(piece)?;
-    }
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if !answer.starts_with("HTTP/1.1 204") {
-        bail!("the upload was answered: {answer}");
-    }
-    Ok(())
 }

@@ -35,7 +35,7 @@ pub(crate) async fn start(
         return Ok((Arc::new(BusImages::on(g.bus.clone()).context("the client of image data")?), None));
     }
     let stores = open_stores(&g.config.image, &g.data)?;
-    let glance = glance(g, registry, stores.clone(), asked.limits, imports::open(g).await?)?;
+    let glance = glance(g, registry, stores.clone(), asked.limits, imports::open(g).await?, address)?;
     let service = Arc::new(image_api::service(glance.clone(), asked.auth, g.urls.identity_v3()));
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/image");
     if g.is_one_of_many() {
@@ -63,6 +63,7 @@ fn glance(
     stores: Stores,
     project_limits: Arc<dyn ProjectLimits>,
     imports: Imports,
+    address: SocketAddr,
 ) -> Result<Glance> {
     let config = &g.config.image;
     let enforcer = with_policy(image_api::default_policy().context("glance's policy")?, &config.policy_file)?;
@@ -73,14 +74,14 @@ fn glance(
         limits: Limits { image_size_cap: config.size_cap_bytes, ..Limits::default() },
         unified_limits: config.use_keystone_limits.then_some(project_limits),
         do_secure_hash: config.do_secure_hash,
-        cache: cache(g)?,
+        cache: cache(g, address)?,
         imports,
         certificates: certificates(&config.certificates_dir)?,
         clock: g.clock.clone(),
     }))
 }
 
-fn cache(g: &Ground) -> Result<Option<Cache>> {
+fn cache(g: &Ground, address: SocketAddr) -> Result<Option<Cache>> {
     let config = &g.config.image;
     if config.cache_dir.is_empty() {
         return Ok(None);
@@ -91,6 +92,7 @@ fn cache(g: &Ground) -> Result<Option<Cache>> {
         most_bytes: config.cache_max_bytes,
         reserve_bytes: DEFAULT_RESERVE,
         prefetch_after: Duration::from_secs(config.cache_prefetch_after_secs),
+        node: format!("{}/image", node_url(&g.config.cloud.internal_url, address)),
     };
     let cache = Cache::open(settings, g.clock.now());
     cache.map(Some).with_context(|| format!("image.cache_dir {}", config.cache_dir))
@@ -103,6 +105,11 @@ pub(super) fn certificates(dir: &str) -> Result<Arc<dyn Certificates>> {
     }
     let folder = CertificateFolder::open(Path::new(dir)).with_context(|| format!("image.certificates_dir: {dir}"))?;
     Ok(Arc::new(folder))
+}
+
+/// What a node is called that need not be reached.
+fn node_url(configured: &str, address: SocketAddr) -> String {
+    internal_url(configured, address).unwrap_or_else(|_| format!("http://{address}"))
 }
 
 /// Where other processes of the cloud reach this one's listener.

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod guest;
 pub(crate) mod image;
 pub(crate) mod keys;
+pub(crate) mod metadefs;
 pub(crate) mod openrc;
 pub(crate) mod policy;
 pub(crate) mod restore;

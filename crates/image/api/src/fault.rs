@@ -38,9 +38,10 @@ enum Form {
     Plain,
 }
 
-/// Of HTML and JSON the one that is accepted with the higher quality, HTML on a tie; plain text if neither is.
+/// Of HTML and JSON the one that is accepted with the higher quality, HTML on a tie; plain text if neither is, or nothing is
+/// said.
 fn preferred(accept: Option<&str>) -> Form {
-    let Some(accept) = accept.filter(|a| !a.trim().is_empty()) else { return Form::Html };
+    let Some(accept) = accept.filter(|a| !a.trim().is_empty()) else { return Form::Plain };
     let quality = |kind: &str, subtype: &str| {
         let exact = format!("{kind}/{subtype}");
         let group = format!("{kind}/*");
@@ -139,7 +140,8 @@ mod tests {
     #[test]
     fn the_form_a_client_gets() {
         for (accept, form) in [
-            (None, Form::Html),
+            (None, Form::Plain),
+            (Some(" "), Form::Plain),
             (Some("*/*"), Form::Html),
             (Some("application/json"), Form::Json),
             (Some("text/html, application/json"), Form::Html),

@@ -13,6 +13,7 @@ pub(crate) const MODIFY_IMAGE: &str = "modify_image";
 pub(crate) const PUBLICIZE_IMAGE: &str = "publicize_image";
 pub(crate) const COMMUNITIZE_IMAGE: &str = "communitize_image";
 pub(crate) const DOWNLOAD_IMAGE: &str = "download_image";
+pub(crate) const DOWNLOAD_FROM_STORE: &str = "download_from_store";
 pub(crate) const COPY_IMAGE: &str = "copy_image";
 pub(crate) const UPLOAD_IMAGE: &str = "upload_image";
 pub(crate) const ADD_LOCATION: &str = "add_image_location";

@@ -47,7 +47,8 @@ fn image_routes() -> Vec<Route<Glance>> {
             .accepts(Draft::CONTENT_TYPES),
         Route::delete("/v2/images/{image_id}", images::delete::delete).policy(&[DELETE_IMAGE]),
         Route::put("/v2/images/{image_id}/file", data::upload::upload).policy(&[UPLOAD_IMAGE]).stream(),
-        Route::get("/v2/images/{image_id}/file", data::download::download).policy(&[DOWNLOAD_IMAGE]),
+        Route::get("/v2/images/{image_id}/file", data::download::download)
+            .policy(&[DOWNLOAD_IMAGE, DOWNLOAD_FROM_STORE]),
         Route::put("/v2/images/{image_id}/stage", import::stage).policy(&[MODIFY_IMAGE]).stream(),
         Route::post("/v2/images/{image_id}/import", import::start).policy(&[MODIFY_IMAGE, COPY_IMAGE]),
         Route::get("/v2/images/{image_id}/tasks", tasks::of_image).policy(&[GET_IMAGE]),

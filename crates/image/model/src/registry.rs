@@ -87,6 +87,11 @@ calls! {
     /// The keys of what the folder of `node` should have. All else in it is rubbish.
     StagedKeys staged_keys(node: String) -> Vec<String>;
 
+    /// All that `node` has in its cache now. What others said before `silent_since`, and never again, is forgotten.
+    CachedSet cached_set(node: String, images: Vec<ImageId>, silent_since: Timestamp) -> ();
+    /// The nodes that have the image cached and said so since then, in order.
+    CachedNodes cached_nodes(id: ImageId, since: Timestamp) -> Vec<String>;
+
     /// The image, which is made first if it is given, goes to `importing` (where it is copied it stays `active`), and its
     /// task is there for somebody to do. [`RegistryError::Duplicate`] if it has one already,
     /// [`RegistryError::WrongStatus`] if its method cannot begin in the state it is in.

@@ -75,18 +75,25 @@ impl Stores {
         self.of(location).map_or(location.store.as_str(), |s| s.name.as_str())
     }
 
-    /// The locations that can be read from here, best first.
-    pub fn readable(&self, locations: &[Location]) -> Vec<(Store, String)> {
+    /// The locations that can be read from here, best first: those in the stores `first` as they are named there, then by
+    /// weight.
+    pub fn readable(&self, locations: &[Location], first: &[String]) -> Vec<(Store, String)> {
         let here = locations.iter().filter_map(|l| Some((self.of(l)?.clone(), l.url.clone())));
         let mut here: Vec<(Store, String)> = here.collect();
-        here.sort_by_key(|(store, _)| std::cmp::Reverse(store.weight));
+        let named = |store: &Store| first.iter().position(|name| *name == store.name).unwrap_or(first.len());
+        here.sort_by_key(|(store, _)| (named(store), std::cmp::Reverse(store.weight)));
         here
     }
 
-    /// The bytes of `range`. Where a copy cannot be read, or not to its end, the next one goes on at the same byte: they
-    /// are all the same. Fails only when none can be opened.
-    pub async fn open(&self, locations: &[Location], range: Range<u64>) -> Result<ByteStream, BackendError> {
-        let mut reading = Reading { copies: self.readable(locations).into(), at: range.start, end: range.end };
+    /// The bytes of `range`, from the stores `first` if they have them. Where a copy cannot be read, or not to its end, the
+    /// next one goes on at the same byte: they are all the same. Fails only when none can be opened.
+    pub async fn open(
+        &self,
+        locations: &[Location],
+        first: &[String],
+        range: Range<u64>,
+    ) -> Result<ByteStream, BackendError> {
+        let mut reading = Reading { copies: self.readable(locations, first).into(), at: range.start, end: range.end };
         let (stream, from) = reading.next().await?;
         Ok(Box::pin(stream::unfold(Some((reading, stream, from)), follow)))
     }
@@ -94,7 +101,7 @@ impl Stores {
     /// The bytes of `range` as `first` gives them, and where it breaks off as [`Stores::open`] does. `called` is for the
     /// log.
     pub fn after(&self, first: ByteStream, called: &str, locations: &[Location], range: Range<u64>) -> ByteStream {
-        let reading = Reading { copies: self.readable(locations).into(), at: range.start, end: range.end };
+        let reading = Reading { copies: self.readable(locations, &[]).into(), at: range.start, end: range.end };
         Box::pin(stream::unfold(Some((reading, first, called.to_owned())), follow))
     }
 

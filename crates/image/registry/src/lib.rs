@@ -3,6 +3,7 @@
 //! [`Store`] implements [`image_model::Registry`]; each call is one transaction, and where two callers could meet, the
 //! `WHERE` of an UPDATE decides. [`serve`] offers the same calls on the bus.
 
+mod cached;
 mod deletion;
 mod details;
 mod images;
@@ -26,4 +27,5 @@ mod usage;
 
 pub use release::image_release;
 pub use serve::serve;
+pub use stock::{Loaded, load_definitions, stock};
 pub use store::Store;

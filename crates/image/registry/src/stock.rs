@@ -1,12 +1,12 @@
 //! The definitions that every OpenStack comes with. Put into the database once, when somebody first asks for any; what
-//! an operator deletes of them later stays deleted.
+//! an operator deletes of them later stays deleted, until he loads them again ([`load_definitions`]).
 
 use crate::store::lost;
 use crate::{Store, metadef_items, namespaces};
-use base::Timestamp;
+use base::{Clock, SystemClock, Timestamp};
 use image_model::{Item, ItemKind, Namespace, NamespaceVisibility, RegistryError};
 use include_dir::{Dir, include_dir};
-use platform_db::args;
+use platform_db::{Db, Tx, args};
 use serde_json::{Map, Value};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/metadefs");
@@ -34,15 +34,74 @@ async fn load(store: &Store) -> Result<(), RegistryError> {
         return tx.commit().await.map_err(lost);
     }
     let now = store.now();
-    for file in FILES.files() {
-        let text = file.contents_utf8().unwrap_or_default();
-        let document: Value = serde_json::from_str(text)
-            .map_err(|e| RegistryError::Internal(format!("{}: {e}", file.path().display())))?;
-        let (namespace, items) = read(document, now);
-        namespaces::insert(&mut tx, &namespace).await.map_err(lost)?;
-        metadef_items::insert(&mut tx, &items).await?;
+    for text in stock() {
+        let (namespace, items) = parse(text, now).map_err(RegistryError::Internal)?;
+        insert(&mut tx, &namespace, &items).await?;
     }
     tx.commit().await.map_err(lost)
+}
+
+/// The stock definitions, each as a file of Glance's has it: a namespace and what is in it, as JSON.
+pub fn stock() -> impl Iterator<Item = &'static str> {
+    FILES.files().filter_map(|file| file.contents_utf8())
+}
+
+async fn insert(tx: &mut Tx, namespace: &Namespace, items: &[Item]) -> Result<(), RegistryError> {
+    namespaces::insert(tx, namespace).await.map_err(lost)?;
+    metadef_items::insert(tx, items).await
+}
+
+/// What came of each namespace, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    pub made: Vec<String>,
+    /// There was one, which is another now.
+    pub replaced: Vec<String>,
+    /// There was one, which stays.
+    pub kept: Vec<String>,
+}
+
+/// Puts definitions, each a file's text as of [`stock`], into the database: all or, if one of them is none, nothing.
+/// Where there is a namespace of that name already it stays as it is, or with `replace` goes with all that is in it.
+pub async fn load_definitions(db: &Db, texts: &[String], replace: bool) -> Result<Loaded, RegistryError> {
+    let now = SystemClock.now();
+    let definitions = texts.iter().map(|text| parse(text, now)).collect::<Result<Vec<_>, _>>();
+    let definitions = definitions.map_err(RegistryError::Internal)?;
+    // or the first who asks would find half of it done
+    ensure(&Store::new(db.clone())).await?;
+    let mut loaded = Loaded::default();
+    let mut tx = db.begin().await.map_err(lost)?;
+    for (namespace, items) in definitions {
+        let there: Option<(String,)> = tx
+            .fetch_optional("SELECT name FROM metadef_namespaces WHERE name = $1", args![&namespace.name])
+            .await
+            .map_err(lost)?;
+        let outcome = match there {
+            Some(_) if !replace => &mut loaded.kept,
+            Some(_) => {
+                tx.execute("DELETE FROM metadef_namespaces WHERE name = $1", args![&namespace.name])
+                    .await
+                    .map_err(lost)?;
+                &mut loaded.replaced
+            }
+            None => &mut loaded.made,
+        };
+        outcome.push(namespace.name.clone());
+        if there.is_none() || replace {
+            insert(&mut tx, &namespace, &items).await?;
+        }
+    }
+    tx.commit().await.map_err(lost)?;
+    Ok(loaded)
+}
+
+/// A file's text. Says what is wrong with it.
+fn parse(text: &str, now: Timestamp) -> Result<(Namespace, Vec<Item>), String> {
+    let document: Value = serde_json::from_str(text).map_err(|e| format!("it is no JSON: {e}"))?;
+    match document["namespace"].as_str() {
+        Some(name) if !name.is_empty() => Ok(read(document, now)),
+        _ => Err("it has no `namespace`".to_owned()),
+    }
 }
 
 fn read(document: Value, now: Timestamp) -> (Namespace, Vec<Item>) {
@@ -81,7 +140,7 @@ mod tests {
     fn every_file_has_a_name_and_content() {
         assert_eq!(FILES.files().count(), 33);
         for file in FILES.files() {
-            let (namespace, items) = read(serde_json::from_slice(file.contents()).unwrap(), Timestamp(0));
+            let (namespace, items) = parse(file.contents_utf8().unwrap(), Timestamp(0)).unwrap();
             assert!(namespace.name.starts_with("OS::") || namespace.name.starts_with("CIM::"), "{}", namespace.name);
             assert!(items.iter().any(|i| i.kind != ItemKind::Association), "{}", namespace.name);
             assert!(items.iter().all(|i| !i.name.is_empty()), "{}", namespace.name);

@@ -1,8 +1,8 @@
 //! The store, and how its parts make up the registry's trait.
 
 use crate::{
-    deletion, images, imports, leftovers, list, locations, members, metadef_items, namespaces, staging, tasks, uploads,
-    usage,
+    cached, deletion, images, imports, leftovers, list, locations, members, metadef_items, namespaces, staging, tasks,
+    uploads, usage,
 };
 use async_trait::async_trait;
 use base::{Clock, ImageId, ProjectId, RequestId, SystemClock, Timestamp};
@@ -154,6 +154,17 @@ impl Registry for Store {
     }
     async fn stages_expire(&self, by: Timestamp) -> Result<Vec<ImageId>, RegistryError> {
         staging::stages_expire(self, by).await
+    }
+    async fn cached_set(
+        &self,
+        node: String,
+        images: Vec<ImageId>,
+        silent_since: Timestamp,
+    ) -> Result<(), RegistryError> {
+        cached::cached_set(self, &node, &images, silent_since).await
+    }
+    async fn cached_nodes(&self, id: ImageId, since: Timestamp) -> Result<Vec<String>, RegistryError> {
+        cached::cached_nodes(self, id, since).await
     }
     async fn staged_at(&self, id: ImageId) -> Result<Option<Staged>, RegistryError> {
         staging::staged_at(self, id).await

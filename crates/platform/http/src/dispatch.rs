@@ -330,7 +330,9 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         };
         if !is_json {
             let shown = content_type.unwrap_or_default();
-            return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Unsupported Content-Type: {shown}")));
+            let fault = Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Unsupported Content-Type: {shown}"));
+            let says_which = call.method == Method::PATCH && !route.content_types.is_empty();
+            return Err(if says_which { fault.header("accept-patch", &route.content_types.join(", ")) } else { fault });
         }
         if !schema::json_depth_within(&bytes, JSON_DEPTH) {
             return Err(Fault::bad_request("Malformed request body: nested too deep"));

@@ -9,6 +9,8 @@ use image_model::{Image, Location, Status};
 pub(crate) struct Data {
     pub(crate) image: ImageId,
     pub(crate) locations: Vec<Location>,
+    /// Stores that are read first, by name.
+    pub(super) first: Vec<String>,
     pub(crate) size: u64,
     /// What a copy of it is called. `None`: it is never kept, because it is not active, or empty, or has no hash.
     pub(super) name: Option<Name>,
@@ -19,13 +21,18 @@ impl Data {
         let size = image.size.unwrap_or(0);
         let keeps = image.status == Status::Active && size > 0;
         let name = Name::of(image).filter(|_| keeps);
-        Self { image: image.id, locations: image.locations.clone(), size, name }
+        Self { image: image.id, locations: image.locations.clone(), first: Vec::new(), size, name }
+    }
+
+    /// Read from these stores before all others.
+    pub(crate) fn reading_first(self, first: Vec<String>) -> Self {
+        Self { first, ..self }
     }
 
     /// Of an image that is nowhere.
     #[cfg(test)]
     pub(crate) fn uncached(size: u64) -> Self {
-        Self { image: ImageId::random(), locations: Vec::new(), size, name: None }
+        Self { image: ImageId::random(), locations: Vec::new(), first: Vec::new(), size, name: None }
     }
 }
 

@@ -96,7 +96,7 @@ impl Cache {
     }
 
     async fn run(&self, glance: &Glance, data: &Data, fetch: &Arc<Fetch>) -> Result<(), Broken> {
-        let mut stream = glance.stores.open(&data.locations, 0..data.size).await?;
+        let mut stream = glance.stores.open(&data.locations, &data.first, 0..data.size).await?;
         let partial = Arc::new(self.place(fetch).await?);
         let file = Arc::new(partial.file.try_clone()?);
         let _once = fetch.file.set(file.clone());

@@ -196,6 +196,13 @@ impl Index {
         gone
     }
 
+    /// Images whose copies are served, in order.
+    pub(super) fn proven(&self) -> Vec<ImageId> {
+        let mut images: Vec<ImageId> = self.copies.values().filter(|c| c.proven).map(|c| c.name.image).collect();
+        images.sort_unstable();
+        images
+    }
+
     pub(super) fn prove(&mut self, name: &Name) {
         if let Some(copy) = self.copies.get_mut(&name.image).filter(|c| c.name == *name) {
             copy.proven = true;

@@ -16,6 +16,7 @@ mod fetch;
 mod folder;
 mod index;
 mod read;
+mod report;
 mod routes;
 mod work;
 
@@ -43,6 +44,8 @@ pub struct CacheSettings {
     pub reserve_bytes: u64,
     /// So long after it was queued an image is fetched.
     pub prefetch_after: Duration,
+    /// The URL at which this process' image-api is reached, by which nodes tell each other apart.
+    pub node: String,
 }
 
 /// The cache of one process. Cheap to clone.
@@ -54,9 +57,12 @@ struct Parts {
     index: Mutex<Index>,
     /// The queue is another one.
     wake: Notify,
+    /// Copies have come or gone.
+    changed: Notify,
     /// One writes the state file at a time.
     saving: tokio::sync::Mutex<()>,
     prefetch_after: Duration,
+    node: String,
 }
 
 impl Cache {
@@ -78,8 +84,10 @@ impl Cache {
             folder,
             index: Mutex::new(index),
             wake: Notify::new(),
+            changed: Notify::new(),
             saving: tokio::sync::Mutex::new(()),
             prefetch_after: settings.prefetch_after,
+            node: settings.node,
         }));
         // it may have been allowed more before
         for name in cache.index().prune().files {
@@ -141,8 +149,9 @@ impl Cache {
         }
     }
 
-    /// Tells Prometheus.
+    /// Tells Prometheus, and soon the other nodes.
     fn tell(&self) {
+        self.0.changed.notify_one();
         let (images, bytes) = self.index().sums();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         let (images, bytes) = (images as f64, bytes as f64);

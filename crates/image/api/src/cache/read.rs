@@ -28,7 +28,7 @@ impl Glance {
         };
         match near {
             Some(stream) => Ok(self.stores.after(stream, CALLED, &data.locations, range)),
-            None => self.stores.open(&data.locations, range).await,
+            None => self.stores.open(&data.locations, &data.first, range).await,
         }
     }
 
@@ -45,7 +45,7 @@ impl Glance {
 
     /// Whether reading the data goes to another machine.
     fn is_remote(&self, data: &Data) -> bool {
-        self.stores.readable(&data.locations).first().is_some_and(|(store, _)| store.backend.is_remote())
+        self.stores.readable(&data.locations, &data.first).first().is_some_and(|(store, _)| store.backend.is_remote())
     }
 }
 

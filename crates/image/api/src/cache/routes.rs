@@ -2,6 +2,7 @@
 
 use super::Cache;
 use super::index::Cached;
+use super::report::silent_since;
 use crate::{Glance, fault, policy};
 use base::policy::Target;
 use image_model::{RegistryError, Status};
@@ -126,8 +127,11 @@ pub(crate) async fn prune(glance: Glance, call: Call) -> Result<Reply, Fault> {
     Ok(Reply::json(200, &json!({"total_files_pruned": files, "total_bytes_pruned": bytes})))
 }
 
-/// `GET /v2/cache/nodes/{image_id}`: every node knows its own copies only.
+/// `GET /v2/cache/nodes/{image_id}`: the URLs of the nodes that have it, as they said last.
 pub(crate) async fn nodes(glance: Glance, call: Call) -> Result<Reply, Fault> {
     allowed(&glance, &call, policy::LIST_CACHED_NODES)?;
-    Err(Fault::conflict("Centralized caching is not enabled"))
+    let image = glance.find(&call.cx, call.param("image_id"), missing).await?;
+    let since = silent_since(glance.clock.now());
+    let nodes = glance.registry.cached_nodes(image.id, since).await.map_err(fault::of_registry)?;
+    Ok(Reply::json(200, &nodes))
 }

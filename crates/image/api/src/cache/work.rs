@@ -4,6 +4,7 @@ use super::Cache;
 use super::entry::{Data, Name};
 use super::fetch::{self, Far, blocking};
 use super::index::{Cached, NotNow};
+use super::report::report;
 use crate::Glance;
 use crate::data::hashing::{Worker, hex};
 use base::ImageId;
@@ -35,7 +36,14 @@ type Tried = HashMap<ImageId, (u32, Instant)>;
 pub async fn keep(glance: Glance, mut stop: watch::Receiver<bool>) {
     let Some(cache) = glance.cache.clone() else { return };
     // side by side: a fetch, or a proof, may take hours
-    let work = async { tokio::join!(fetch_queued(&glance, &cache), prove_all(&cache), clean_up(&glance, &cache)) };
+    let work = async {
+        tokio::join!(
+            fetch_queued(&glance, &cache),
+            prove_all(&cache),
+            clean_up(&glance, &cache),
+            report(&glance, &cache)
+        )
+    };
     tokio::select! {
         _ = work => {}
         () = async { drop(stop.wait_for(|s| *s).await) } => {}

@@ -100,7 +100,7 @@ async fn staged(glance: &Glance, claimed: &Claimed, image: &Image) -> Result<Ope
 
 async fn copy(glance: &Glance, image: &Image) -> Result<Opened, Fault> {
     let size = image.size.unwrap_or(0);
-    let stream = glance.stores.open(&image.locations, 0..size).await.map_err(|e| match e {
+    let stream = glance.stores.open(&image.locations, &[], 0..size).await.map_err(|e| match e {
         BackendError::NotFound(_) => Fault::not_found("Image not found in any configured store"),
         other => fault::of_backend(other),
     })?;

@@ -1,11 +1,12 @@
 //! Objects, properties, tags and associations of a namespace: `/v2/metadefs/namespaces/{namespace_name}/…`
 
-use super::{allow, body, created, find, text};
+use super::{allow, body, created, find, page, text};
 use crate::{Glance, fault};
 use base::Timestamp;
 use image_model::{Item, ItemKind, Namespace, RegistryError};
 use platform_http::{Call, Fault, Reply};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// What sets one kind apart from the others.
 pub(crate) struct Kind {
@@ -94,6 +95,7 @@ fn timed(item: &Item) -> Map<String, Value> {
 
 fn object(item: &Item) -> Map<String, Value> {
     let mut out = timed(item);
+    out.entry("required").or_insert_with(|| json!([]));
     out.insert("self".to_owned(), json!(format!("/v2/metadefs/namespaces/{}/objects/{}", item.namespace, item.name)));
     out.insert("schema".to_owned(), json!("/v2/schemas/metadefs/object"));
     out
@@ -126,7 +128,7 @@ impl Kind {
             updated_at: now,
         }
     }
-    fn missing(&self, namespace: &Namespace, name: &str) -> Fault {
+    pub(super) fn missing(&self, namespace: &Namespace, name: &str) -> Fault {
         Fault::not_found(match self.kind {
             ItemKind::Association => format!("Failed to find resource type {name} to delete"),
             _ => format!(
@@ -161,7 +163,10 @@ impl Kind {
 pub(crate) async fn list(kind: &'static Kind, glance: Glance, call: Call) -> Result<Reply, Fault> {
     let namespace = find(&glance, &call).await?;
     allow(&glance, &call.cx, kind.list, &namespace)?;
-    let items = kind.all(&glance, &namespace).await?;
+    let mut items = kind.all(&glance, &namespace).await?;
+    if kind.kind == ItemKind::Tag {
+        items = page::tags(&call, &namespace, items)?;
+    }
     let items: Vec<&Item> = items.iter().filter(|_| allow(&glance, &call.cx, kind.get, &namespace).is_ok()).collect();
     let value = match kind.kind {
         ItemKind::Property => Value::Object(items.iter().map(|i| (i.name.clone(), json!(i.body))).collect()),
@@ -265,6 +270,11 @@ pub(crate) async fn create_tags(glance: Glance, call: Call) -> Result<Reply, Fau
         .flatten()
         .filter_map(|t| Some(TAGS.item(&namespace, t.get("name")?.as_str()?, &Map::new(), now)))
         .collect();
+    // before anything is removed for them
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = tags.iter().find(|t| !seen.insert(&t.name)) {
+        return Err(TAGS.refused(RegistryError::Duplicate, &namespace, &twice.name));
+    }
     if !append {
         let cleared = glance.registry.metadef_items_remove(namespace.name.clone(), ItemKind::Tag, None).await;
         cleared.map_err(fault::of_registry)?;

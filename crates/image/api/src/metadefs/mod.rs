@@ -3,6 +3,7 @@
 
 pub(crate) mod items;
 pub(crate) mod namespaces;
+mod page;
 pub(crate) mod resource_types;
 
 use crate::{Glance, fault, policy};

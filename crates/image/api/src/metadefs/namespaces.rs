@@ -1,13 +1,12 @@
 //! `/v2/metadefs/namespaces`
 
 use super::items::{self, KINDS};
-use super::{allow, allow_any, body, created, find, is_public, text};
+use super::{allow, allow_any, body, created, find, is_public, page, text};
 use crate::images::list::link;
 use crate::{Glance, fault};
 use base::Timestamp;
 use image_model::{
-    DEFAULT_LIMIT, Direction, Item, ItemKind, MAX_LIMIT, Namespace, NamespaceQuery, NamespaceSort, NamespaceVisibility,
-    RegistryError, Viewer,
+    Direction, Item, ItemKind, Namespace, NamespaceQuery, NamespaceSort, NamespaceVisibility, RegistryError, Viewer,
 };
 use platform_http::{Call, Fault, Reply};
 use serde_json::{Map, Value, json};
@@ -89,19 +88,10 @@ pub(crate) async fn list(glance: Glance, call: Call) -> Result<Reply, Fault> {
 
 fn query(call: &Call) -> Result<NamespaceQuery, Fault> {
     let last = |key: &str| call.query.last(key);
-    let limit = match last("limit") {
-        None => DEFAULT_LIMIT,
-        Some(text) => {
-            let n: i64 = text.parse().map_err(|_| Fault::bad_request("limit param must be an integer"))?;
-            usize::try_from(n).map_err(|_| Fault::bad_request("limit param must be positive"))?.min(MAX_LIMIT)
-        }
-    };
+    let limit = page::limit(call)?;
     let sort = last("sort_key").unwrap_or("created_at");
     let sort = sort.parse().map_err(|_| Fault::bad_request(format!("Invalid sort key: {sort}")))?;
-    let direction = last("sort_dir").unwrap_or("desc");
-    let direction: Direction =
-        direction.parse().map_err(|_| Fault::bad_request(format!("Invalid sort direction: {direction}")))?;
-    let sort: (NamespaceSort, Direction) = (sort, direction);
+    let sort: (NamespaceSort, Direction) = (sort, page::direction(call)?);
     Ok(NamespaceQuery {
         limit,
         marker: last("marker").map(str::to_owned),

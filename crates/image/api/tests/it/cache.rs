@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIZE: usize = 300_000;
+const NODE: &str = "http://node1:8700/image";
 
 /// A cloud with a store far away and, unless it is stopped, a cache at work.
 struct Site {
@@ -39,7 +40,8 @@ impl Site {
     }
     async fn open(dir: tempfile::TempDir, far: Far, most_bytes: u64, reserve_bytes: u64) -> Self {
         let dir_of_cache = dir.path().join("cache");
-        let settings = CacheSettings { dir: dir_of_cache, most_bytes, reserve_bytes, prefetch_after: Duration::ZERO };
+        let (prefetch_after, node) = (Duration::ZERO, NODE.to_owned());
+        let settings = CacheSettings { dir: dir_of_cache, most_bytes, reserve_bytes, prefetch_after, node };
         let cache = Cache::open(settings, Timestamp(1)).unwrap();
         let cloud = Cloud::caching(dir, Some(cache), vec![far.store()]).await;
         Self { cloud, far, stop: watch::channel(false).0, working: None }
@@ -273,7 +275,7 @@ async fn who_may_do_what_and_what_is_refused() {
     }
     let nodes = format!("/v2/cache/nodes/{}", id_of(&image));
     site.cloud.get(ALICE, &nodes).await.refuses(403, "list_cached_nodes");
-    site.cloud.get(ADMIN, &nodes).await.refuses(409, "Centralized caching is not enabled");
+    site.cloud.get(ADMIN, "/v2/cache/nodes/nosuch").await.refuses(404, "Image nosuch not found.");
     let waiting = format!("/v2/cache/{}", id_of(&site.cloud.bare(ADMIN).await));
     site.cloud.call(ADMIN, Method::PUT, &waiting, None).await.refuses(400, "Only images with status active");
     let pruned = site.cloud.call(ADMIN, Method::POST, "/v2/cache/prune", None).await.expect(200).json();
@@ -343,6 +345,31 @@ async fn what_may_not_be_read_is_not_served() {
     site.cloud.delete(ALICE, &image).await.expect(204);
     assert!(!site.is_cached(&image).await && site.files().is_empty());
     site.download(ALICE, &image).await.expect(404);
+}
+
+#[tokio::test]
+async fn nodes_tell_each_other_what_they_have() {
+    let site = Site::start().await;
+    let image = site.image("far", &data(15, SIZE)).await;
+    let id = id_of(&image);
+    let nodes = async |s: &Site| s.cloud.get(ADMIN, &format!("/v2/cache/nodes/{id}")).await.expect(200).json();
+    assert_eq!(nodes(&site).await, json!([]));
+    site.download(ALICE, &image).await.expect(200);
+    site.until("it is told", async |s| nodes(s).await == json!([NODE])).await;
+    let other = "http://node0:8700/image".to_owned();
+    site.cloud.registry.cached_set(other.clone(), vec![id], Timestamp(0)).await.unwrap();
+    assert_eq!(nodes(&site).await, json!([other, NODE]));
+    site.clear("cache").await.expect(204);
+    site.until("it is told that it is gone", async |s| nodes(s).await == json!([other])).await;
+    // what a restart finds is told once it is proven
+    site.download(ALICE, &image).await.expect(200);
+    site.until_cached(&image).await;
+    let (dir, far) = site.end().await;
+    let mut site = Site::open(dir, far, 1 << 30, 0).await;
+    site.cloud.registry.cached_set(NODE.into(), Vec::new(), Timestamp(0)).await.unwrap();
+    assert_eq!(nodes(&site).await, json!([other]));
+    site.work();
+    site.until("it is told again", async |s| nodes(s).await == json!([other, NODE])).await;
 }
 
 /// Who got a ticket fetches later: by then the image may be gone.
@@ -571,7 +598,8 @@ async fn a_fetch_that_goes_wrong_harms_no_reader() {
 #[tokio::test]
 async fn two_processes_do_not_share_a_folder() {
     let site = Site::start().await;
-    let settings = CacheSettings { dir: site.dir(), most_bytes: 1, reserve_bytes: 0, prefetch_after: Duration::ZERO };
+    let (prefetch_after, node) = (Duration::ZERO, NODE.to_owned());
+    let settings = CacheSettings { dir: site.dir(), most_bytes: 1, reserve_bytes: 0, prefetch_after, node };
     let refused = Cache::open(settings, Timestamp(0)).err().unwrap();
     assert!(refused.to_string().contains("another process"), "{refused}");
 }

@@ -418,8 +418,8 @@ async fn the_tasks_api() {
         json!({"name": "old way", "disk_format": "raw", "container_format": "bare", "os_distro": "debian"});
     let input = |from: &str| json!({"import_from": from, "import_from_format": "raw", "image_properties": properties});
     for (body, words) in [
-        (json!({"input": {}}), "type&#x27; is required"),
-        (json!({"type": "import"}), "input&#x27; is required"),
+        (json!({"input": {}}), "type' is required"),
+        (json!({"type": "import"}), "input' is required"),
         (json!({"type": "export", "input": {}}), "is not one of"),
         (json!({"type": "import", "input": []}), "is not of type "),
         (json!({"type": "import", "input": {}}), "Input does not contain "),

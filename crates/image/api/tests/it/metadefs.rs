@@ -145,7 +145,21 @@ async fn objects_properties_tags_and_associations() {
     assert_eq!(made, json!({"tags": [{"name": "a"}, {"name": "b"}]}));
     cloud.post(ADMIN, &tags, json!({"tags": [{"name": "c"}]})).await.expect(201);
     assert_eq!(names(&cloud.get(ADMIN, &tags).await.json(), "tags"), ["c"]);
+    // refused as a whole: what there is stays
+    let twice = json!({"tags": [{"name": "e"}, {"name": "f"}, {"name": "e"}]});
+    cloud.post(ADMIN, &tags, twice).await.refuses(409, "name=e already exists");
+    assert_eq!(names(&cloud.get(ADMIN, &tags).await.json(), "tags"), ["c"]);
     cloud.call(ADMIN, Method::POST, &format!("{tags}/d"), None).await.expect(201);
+    let page =
+        async |query: &str| names(&cloud.get(ADMIN, &format!("{tags}?{query}")).await.expect(200).json(), "tags");
+    assert_eq!(page("sort_key=name&sort_dir=asc").await, ["c", "d"]);
+    assert_eq!(page("sort_key=name").await, ["d", "c"]);
+    assert_eq!(page("limit=1").await, ["d"], "the newest first");
+    assert_eq!(page("limit=1&marker=d").await, ["c"]);
+    assert_eq!(page("marker=c&sort_key=name&sort_dir=asc").await, ["d"]);
+    for (query, status) in [("limit=x", 400), ("sort_key=x", 400), ("sort_dir=x", 400), ("marker=nosuch", 404)] {
+        cloud.get(ADMIN, &format!("{tags}?{query}")).await.expect(status);
+    }
     cloud.call(ADMIN, Method::POST, &format!("{tags}/d"), None).await.refuses(409, "already exists");
     cloud.put(ADMIN, &format!("{tags}/d"), json!({"name": "e"})).await.expect(200);
     assert_eq!(cloud.get(ADMIN, &format!("{tags}/e")).await.expect(200).json()["name"], "e");

@@ -47,7 +47,9 @@ async fn the_older_form() {
     let patched = send(V20, r#"[{"replace": "/name", "value": "new"}]"#).await.expect(200).json();
     assert_eq!(patched["name"], "new");
     send(V20, r#"[{"add": "/os_glance_foo", "value": "bar"}]"#).await.refuses(403, "is reserved.");
-    send("application/json", "[]").await.expect(415);
+    let refused = send("application/json", "[]").await.expect(415);
+    let both = "application/openstack-images-v2.0-json-patch, application/openstack-images-v2.1-json-patch";
+    assert_eq!(refused.header("accept-patch"), both);
     send(V20, "").await.refuses(400, "Request body must be a JSON array of operation objects.");
 }
 

@@ -4,7 +4,7 @@ use crate::cloud::{ADMIN, ALICE, BOB, Cloud, ON_THE_WEB, SERVICE, WEB_DATA, id_o
 use axum::body::Body;
 use http::Request;
 use image_api::{LocalImages, tend};
-use image_model::{ImageSource, Registry};
+use image_model::{Backend, ImageSource, Registry};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,49 @@ async fn where_one_copy_cannot_be_read_another_is() {
     let stream = images.open(&base::RequestContext::internal(), id_of(&image), Some(3..6)).await.unwrap();
     let chunks: Vec<bytes::Bytes> = futures_util::TryStreamExt::try_collect(stream).await.unwrap();
     assert_eq!(chunks.concat(), b"345");
+}
+
+/// Each copy is of other bytes here, to tell which one is read.
+#[tokio::test]
+async fn the_stores_that_are_preferred_are_read_first() {
+    let cloud = Cloud::start().await;
+    let image = cloud.bare(ALICE).await;
+    cloud.upload(ALICE, &image, "main ").await.expect(204);
+    cloud.copy_to_spare(&image, b"spare").await;
+    let read = async |prefer: &str| cloud.get(ALICE, &format!("{image}/file{prefer}")).await;
+    for (prefer, from) in [
+        ("", "main "),
+        ("?prefer=", "main "),
+        ("?prefer=spare", "spare"),
+        ("?prefer=main,spare", "main "),
+        ("?prefer=spare,%20main", "spare"),
+        ("?prefer=web,spare", "spare"),
+        ("?prefer=web", "main "),
+    ] {
+        assert_eq!(read(prefer).await.expect(200).text(), from, "{prefer}");
+    }
+    let part = Request::get(format!("/image{image}/file?prefer=spare")).header("x-auth-token", ALICE);
+    let part = part.header("range", "bytes=1-3").body(Body::empty()).unwrap();
+    assert_eq!(cloud.ask(part).await.expect(206).text(), "par");
+    read("?prefer=spare,nowhere").await.refuses(400, "is not configured.");
+    cloud.get(BOB, &format!("{image}/file?prefer=spare")).await.expect(404);
+    // what is preferred and gone is no reason to fail
+    cloud.spare.delete(&cloud.spare.location(&cloud.spare.keys()[0])).await.unwrap();
+    assert_eq!(read("?prefer=spare").await.expect(200).text(), "main ");
+}
+
+/// As Glance: nothing, and no error. Compute refuses such an image, and the doctor names it.
+#[tokio::test]
+async fn data_that_is_gone_is_no_data() {
+    let cloud = Cloud::start().await;
+    let image = cloud.bare(ALICE).await;
+    cloud.upload(ALICE, &image, "data").await.expect(204);
+    std::fs::remove_file(cloud.image_dir().join(&cloud.files()[0])).unwrap();
+    let gone = cloud.get(ALICE, &format!("{image}/file")).await.expect(204);
+    assert_eq!((gone.bytes.unwrap().len(), gone.headers.get("content-length")), (0, None));
+    let images = LocalImages(cloud.glance.clone());
+    let refused = images.open(&base::RequestContext::internal(), id_of(&image), None).await.err().unwrap();
+    assert!(refused.to_string().contains("it has no data"), "{refused}");
 }
 
 #[tokio::test]

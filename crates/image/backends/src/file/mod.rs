@@ -151,8 +151,15 @@ fn failed(what: &str, path: &Path, source: io::Error) -> BackendError {
 
 /// The server behind a mount has forgotten us, or is gone: what was mounted anew answers again.
 fn is_away(error: &io::Error) -> bool {
-    const AWAY: [Errno; 6] =
-        [Errno::ESTALE, Errno::ENOTCONN, Errno::ETIMEDOUT, Errno::EHOSTDOWN, Errno::EHOSTUNREACH, Errno::EREMOTEIO];
+    const AWAY: [Errno; 7] = [
+        Errno::ESTALE,
+        Errno::ENOTCONN,
+        Errno::ECONNABORTED,
+        Errno::ETIMEDOUT,
+        Errno::EHOSTDOWN,
+        Errno::EHOSTUNREACH,
+        Errno::EREMOTEIO,
+    ];
     error.raw_os_error().is_some_and(|code| AWAY.contains(&Errno::from_raw(code)))
 }
 
@@ -232,7 +239,7 @@ mod tests {
     #[test]
     fn what_errors_of_a_disk_mean() {
         let of = |errno: Errno| failed("write", Path::new("/x"), io::Error::from_raw_os_error(errno as i32));
-        for errno in [Errno::ESTALE, Errno::ENOTCONN, Errno::ETIMEDOUT] {
+        for errno in [Errno::ESTALE, Errno::ENOTCONN, Errno::ECONNABORTED, Errno::ETIMEDOUT] {
             assert!(matches!(of(errno), BackendError::Unavailable(why) if why.starts_with("write /x: ")), "{errno}");
         }
         for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EFBIG] {

@@ -56,12 +56,12 @@ impl Server {
     }
 }
 
-/// The folder of programs of `./test`'s Python environment with moto and Swift. `None`, and a line that says so: not there.
+/// The folder of programs of `./test`'s Python environment with moto, Swift and fusepy. `None`, and a line that says so: not there.
 pub fn tools() -> Option<PathBuf> {
     match std::env::var_os(TOOLS) {
         Some(path) => Some(Path::new(&path).join("bin")),
         None => {
-            eprintln!("skipped: {TOOLS} does not name an environment with moto and swift");
+            eprintln!("skipped: {TOOLS} does not name an environment with moto, swift and fusepy");
             None
         }
     }

@@ -1,7 +1,7 @@
 //! Against nginx.
 
-use crate::servers::{self, Server, free_port};
-use crate::suite::{pattern, read};
+use crate::servers::{self, Server, Silent, free_port};
+use crate::suite::{download_takes_little, pattern, read};
 use image_backends::HttpBackend;
 use image_backends::http::check_prefix;
 use image_model::{Backend, BackendError};
@@ -55,6 +55,20 @@ async fn what_is_there_is_read() {
         }
         assert!(read(&http, &location, Some(2_999_999..3_000_001)).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn a_large_download_takes_little_memory() {
+    let Some(nginx) = nginx(&vec![7; 192 << 20]) else { return };
+    let http = backend(nginx.server.port);
+    download_takes_little(&http, &http.location("image"), 192, 32).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_not_waited_for() {
+    let silent = Silent::start();
+    let below = check_prefix(&format!("http://127.0.0.1:{}/pub/", silent.port())).unwrap();
+    silent.is_not_waited_for(&HttpBackend::new(vec![below], silent.clients().asking)).await;
 }
 
 #[tokio::test]

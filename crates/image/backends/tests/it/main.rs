@@ -2,6 +2,7 @@
 
 mod file;
 mod http;
+mod moody;
 mod mount;
 mod s3;
 mod servers;

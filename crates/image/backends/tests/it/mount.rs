@@ -13,25 +13,25 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
-struct Mounted {
-    dir: tempfile::TempDir,
+pub(crate) struct Mounted {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Mounted {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+    pub(crate) fn new() -> Self {
+        let mounted = Self { dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(mounted.point()).unwrap();
+        mounted
     }
-    fn point(&self) -> PathBuf {
-        let point = self.dir.path().canonicalize().unwrap().join("mnt");
-        std::fs::create_dir_all(&point).unwrap();
-        point
+    pub(crate) fn point(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join("mnt")
     }
     /// `size`: as mount takes it.
     fn tmpfs(&self, size: &str) {
         let options = format!("size={size}");
         mount(Some("tmpfs"), &self.point(), Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
     }
-    fn unmount(&self) {
+    pub(crate) fn unmount(&self) {
         umount2(&self.point(), MntFlags::MNT_DETACH).unwrap();
     }
     fn read_only(&self) {
@@ -39,7 +39,10 @@ impl Mounted {
         mount(None::<&str>, &self.point(), None::<&str>, flags, None::<&str>).unwrap();
     }
     fn backend(&self, filesystem: &str) -> FileBackend {
-        let settings = MountSettings { filesystem: filesystem.into(), patience: PATIENCE };
+        self.patient(filesystem, PATIENCE)
+    }
+    pub(crate) fn patient(&self, filesystem: &str, patience: Duration) -> FileBackend {
+        let settings = MountSettings { filesystem: filesystem.into(), patience };
         FileBackend::on_mount(self.point(), 0, settings)
     }
     fn beneath(&self) -> usize {
@@ -54,7 +57,7 @@ impl Drop for Mounted {
     }
 }
 
-fn is_unavailable(error: &BackendError, why: &str) {
+pub(crate) fn is_unavailable(error: &BackendError, why: &str) {
     assert!(matches!(error, BackendError::Unavailable(text) if text.contains(why)), "{error}");
 }
 

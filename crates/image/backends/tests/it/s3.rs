@@ -1,7 +1,7 @@
 //! Against moto.
 
-use crate::servers::{Server, clients, free_port, tools};
-use crate::suite::{conforms, pattern, read, store};
+use crate::servers::{Server, Silent, clients, free_port, tools};
+use crate::suite::{a_large_image_takes_little, conforms, read, store};
 use base::Secret;
 use bytes::Bytes;
 use image_backends::{Clients, S3Backend, S3Settings};
@@ -101,41 +101,17 @@ async fn others_of_the_same_bucket_are_left_alone() {
     assert_eq!(read(&theirs, &location, None).await.unwrap(), b"theirs");
 }
 
-/// Peak memory of this process, in KiB.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_large_image_takes_little_memory() {
     let Some(moto) = moto() else { return };
-    let s3 = backend(settings(moto.port));
-    store(&s3, "warm", &pattern(11 << 20), 65_536).await;
-    let before = peak();
-    let mut writer = s3.create("large", None).await.unwrap();
-    for _ in 0..160 {
-        writer.write(Bytes::from(vec![7; 1 << 20])).await.unwrap();
-    }
-    let location = writer.commit().await.unwrap();
-    assert_eq!(s3.size(&location).await.unwrap(), 160 << 20);
-    let grown = peak() - before;
-    assert!(grown < 48 << 10, "160 MiB took {grown} KiB more");
+    a_large_image_takes_little(&backend(settings(moto.port)), 96, 40).await;
 }
 
-/// It takes the connection, and says nothing.
 #[tokio::test]
 async fn a_server_that_hangs_is_not_waited_for() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let asking = platform_http::client().read_timeout(Duration::from_millis(200)).build().unwrap();
-    let http = Clients { sending: asking.clone(), asking };
-    let s3 = S3Backend::new(settings(silent.local_addr().unwrap().port()), http).unwrap();
-    let began = std::time::Instant::now();
-    for error in [s3.create("x", None).await.err().unwrap(), s3.size(&s3.location("x")).await.err().unwrap()] {
-        assert!(matches!(error, BackendError::Unavailable(_)), "{error}");
-    }
-    assert!(began.elapsed() < Duration::from_secs(10));
+    let silent = Silent::start();
+    let s3 = S3Backend::new(settings(silent.port()), silent.clients()).unwrap();
+    silent.is_not_waited_for(&s3).await;
 }
 
 #[tokio::test]

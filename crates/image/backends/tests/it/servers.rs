@@ -2,13 +2,45 @@
 
 pub(crate) use image_backends::testing::{Server, free_port, tools};
 use image_backends::{ClientSettings, Clients};
+use image_model::{Backend, BackendError};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Clients that give up soon.
 pub(crate) fn clients() -> Clients {
     Clients::open(&ClientSettings { timeout: Duration::from_secs(10), ca_file: None }).unwrap()
+}
+
+/// A server that takes connections, and says nothing.
+pub(crate) struct Silent(TcpListener);
+
+impl Silent {
+    pub(crate) fn start() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+    pub(crate) fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+    pub(crate) fn clients(&self) -> Clients {
+        let asking = platform_http::client().read_timeout(Duration::from_millis(200)).build().unwrap();
+        Clients { sending: asking.clone(), asking }
+    }
+    /// Not by whoever wants to write there, nor by who wants to know or to read.
+    pub(crate) async fn is_not_waited_for(&self, store: &dyn Backend) {
+        let began = Instant::now();
+        let location = store.location("x");
+        let mut errors =
+            vec![store.size(&location).await.err().unwrap(), store.open(&location, None).await.err().unwrap()];
+        if !store.is_read_only() {
+            errors.push(store.create("x", None).await.err().unwrap());
+        }
+        for error in errors {
+            assert!(matches!(error, BackendError::Unavailable(_)), "{error}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(15));
+    }
 }
 
 /// `false`, and a line that says so: the test is left out.

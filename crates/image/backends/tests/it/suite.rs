@@ -123,6 +123,58 @@ async fn locations_of_other_stores_are_refused(backend: &dyn Backend) {
     }
 }
 
+/// A figure of `/proc/self/status`, in KiB.
+fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How much more memory than before, in MiB, the process held at once. Each test has one of its own.
+async fn growth(work: impl Future<Output = ()>) -> u64 {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = status("VmRSS:");
+    work.await;
+    status("VmHWM:").saturating_sub(before) >> 10
+}
+
+/// Of `mib` MiB up and down, by a client who is as slow as the store.
+pub(crate) async fn a_large_image_takes_little(backend: &dyn Backend, mib: u64, most_mib: u64) {
+    store(backend, "warm", &pattern(11 << 20), 65_536).await;
+    let up = growth(async {
+        let mut writer = backend.create("large", None).await.unwrap();
+        // as hyper gives them at most
+        for _ in 0..mib * 4 {
+            writer.write(Bytes::from(vec![7; 256 << 10])).await.unwrap();
+        }
+        writer.commit().await.unwrap();
+    });
+    let up = up.await;
+    assert!(up < most_mib, "an upload of {mib} MiB took {up} MiB more");
+    download_takes_little(backend, &backend.location("large"), mib, most_mib).await;
+}
+
+pub(crate) async fn download_takes_little(backend: &dyn Backend, location: &str, mib: u64, most_mib: u64) {
+    assert_eq!(backend.size(location).await.unwrap(), mib << 20);
+    let down = growth(async {
+        let mut stream = backend.open(location, None).await.unwrap();
+        let mut came = 0;
+        while let Some(chunk) = stream.try_next().await.unwrap() {
+            came += chunk.len() as u64;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(came, mib << 20);
+    });
+    let down = down.await;
+    assert!(down < most_mib, "a download of {mib} MiB took {down} MiB more");
+}
+
+#[tokio::test]
+async fn a_large_file_takes_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    a_large_image_takes_little(&FileBackend::open(dir.path().join("images"), 0).unwrap(), 256, 32).await;
+}
+
 #[tokio::test]
 async fn files() {
     let dir = tempfile::tempdir().unwrap();

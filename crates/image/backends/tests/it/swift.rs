@@ -1,8 +1,8 @@
 //! Against Swift's own servers. Identity, which hands out the tokens, is the test's, and so is the proxy's filter that takes
 //! no others.
 
-use crate::servers::clients;
-use crate::suite::{conforms, pattern, read, store};
+use crate::servers::{Silent, clients};
+use crate::suite::{a_large_image_takes_little, conforms, pattern, read, store};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::post};
@@ -39,27 +39,32 @@ impl Site {
     }
 
     pub(crate) fn settings(&self) -> SwiftSettings {
-        SwiftSettings {
-            auth_url: self.auth.parse().unwrap(),
-            username: "glance".into(),
-            password: Secret::new("secret"),
-            user_domain_name: "Default".into(),
-            project_name: "service".into(),
-            project_domain_name: "Default".into(),
-            region: "RegionOne".into(),
-            interface: "internal".into(),
-            endpoint: String::new(),
-            container: "images".into(),
-            create_container: true,
-            part_bytes: PART,
-            abandoned_after: Duration::from_secs(3600),
-            settle: Duration::from_secs(30),
-        }
+        SwiftSettings { auth_url: self.auth.parse().unwrap(), ..unused_settings() }
     }
 
     /// No token is good any more.
     fn revoke(&self) {
         self.swift.lock().unwrap().token_is("none");
+    }
+}
+
+/// Of a store that nobody serves.
+fn unused_settings() -> SwiftSettings {
+    SwiftSettings {
+        auth_url: "http://127.0.0.1:1/v3".parse().unwrap(),
+        username: "glance".into(),
+        password: Secret::new("secret"),
+        user_domain_name: "Default".into(),
+        project_name: "service".into(),
+        project_domain_name: "Default".into(),
+        region: "RegionOne".into(),
+        interface: "internal".into(),
+        endpoint: String::new(),
+        container: "images".into(),
+        create_container: true,
+        part_bytes: PART,
+        abandoned_after: Duration::from_secs(3600),
+        settle: Duration::from_secs(30),
     }
 }
 
@@ -108,6 +113,28 @@ async fn it_is_a_store_like_others() {
     let Some(swift) = Site::start().await else { return };
     conforms(&backend(swift.settings()), 3_500_000).await;
     assert_eq!(swift.logins.load(Ordering::SeqCst), 1, "one login for all of it");
+}
+
+#[tokio::test]
+async fn a_large_image_takes_little_memory() {
+    let Some(swift) = Site::start().await else { return };
+    a_large_image_takes_little(&backend(SwiftSettings { part_bytes: 4 * PART, ..swift.settings() }), 96, 40).await;
+}
+
+/// Identity, or what it names.
+#[tokio::test]
+async fn a_server_that_hangs_is_not_waited_for() {
+    let silent = Silent::start();
+    let hanging = format!("http://127.0.0.1:{}/v3", silent.port());
+    let settings = |auth: &str, endpoint: &str| SwiftSettings {
+        auth_url: auth.parse().unwrap(),
+        endpoint: endpoint.to_owned(),
+        ..unused_settings()
+    };
+    silent.is_not_waited_for(&SwiftBackend::new(settings(&hanging, ""), silent.clients())).await;
+    let Some(swift) = Site::start().await else { return };
+    let store_ = SwiftBackend::new(settings(&swift.auth, &format!("{hanging}/AUTH_service")), silent.clients());
+    silent.is_not_waited_for(&store_).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! What a fuzzer calls: any bytes may come, nothing may panic, take long or hold much. cargo-fuzz runs these from
 //! `fuzz/`, and the tests with changes of whole files.
 
+use crate::archive::{Archive, UnpackError};
 use crate::{Disk, Format, Limits};
 use image_formats::Inspector;
+use std::io::{BufReader, Error, Write};
 
 /// Larger disks are refused, so that every input is done in no time.
 const MAX_DISK: u64 = 16 << 20;
@@ -52,4 +54,40 @@ pub fn read(format: Format, bytes: &[u8]) -> bool {
         at += len as u64;
     }
     true
+}
+
+/// However an archive comes in pieces, what is in it is the same, or why it is refused. Returns the file.
+pub fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
+    let kind = Archive::of(bytes)?;
+    let choice = bytes.last().copied().unwrap_or_default();
+    let unpacked = |piece: usize| {
+        let mut file = Bounded(Vec::new());
+        let ended = kind.unpack(BufReader::with_capacity(piece, bytes), &mut file, Some(100));
+        if let Ok(length) = ended {
+            assert_eq!(length, file.0.len() as u64, "what is said to be in it");
+        }
+        assert!(!matches!(ended, Err(UnpackError::Read(_))), "all of it can be read");
+        (ended.map_err(|e| e.to_string()), file.0)
+    };
+    let whole = unpacked(bytes.len().max(1));
+    let (ended, file) = unpacked(1 + usize::from(choice));
+    // why it is refused may be seen earlier or later
+    assert!(ended.is_ok() == whole.0.is_ok() && (ended.is_err() || file == whole.1), "cut into pieces");
+    ended.is_ok().then_some(file)
+}
+
+/// Takes no more than a disk may have here.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_DISK as usize {
+            return Err(Error::other("more than there is room for"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

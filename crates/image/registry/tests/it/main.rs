@@ -1,5 +1,6 @@
 //! The registry on both engines.
 
+mod cached;
 mod images;
 mod imports;
 mod leftovers;

@@ -4,6 +4,7 @@ use image_model::{
     Direction, Item, ItemKind, Namespace, NamespaceQuery, NamespaceSort, NamespaceVisibility, Registry, RegistryError,
     Viewer,
 };
+use image_registry::{load_definitions, stock};
 use platform_db::testing::on_each_engine;
 use serde_json::json;
 
@@ -52,6 +53,43 @@ async fn stocked_once_even_by_many_at_once() {
             assert_eq!(list.unwrap().len(), 33);
         }
         assert!(stores[0].resource_types().await.unwrap().len() > 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn definitions_are_loaded_again() {
+    on_each_engine(|db| async move {
+        let registry = store(db.clone());
+        let stock: Vec<String> = stock().map(str::to_owned).collect();
+        let load = |texts: Vec<String>, replace: bool| {
+            let db = db.clone();
+            async move { load_definitions(&db, &texts, replace).await }
+        };
+        // into an empty database, too
+        assert_eq!(load(stock.clone(), false).await.unwrap().kept.len(), 33);
+        let gone = "OS::Glance::Signatures";
+        assert!(registry.namespace_delete(gone.into()).await.unwrap());
+        let own = json!({"namespace": "Own", "properties": {"size": {"title": "Size", "type": "integer"}}}).to_string();
+        let made = load([stock.clone(), vec![own]].concat(), false).await.unwrap();
+        assert_eq!((made.made, made.replaced.len(), made.kept.len()), (vec![gone.to_owned(), "Own".into()], 0, 32));
+        let items = registry.metadef_items(vec![gone.into(), "Own".into()], vec![ItemKind::Property]).await.unwrap();
+        assert!(items.iter().any(|i| i.name == "img_signature") && items.iter().any(|i| i.name == "size"));
+
+        let other = json!({"namespace": "Own", "properties": {"colour": {"title": "C", "type": "string"}}}).to_string();
+        assert_eq!(load(vec![other.clone()], false).await.unwrap().kept, ["Own"]);
+        let names = async || {
+            let items = registry.metadef_items(vec!["Own".into()], vec![ItemKind::Property]).await.unwrap();
+            items.into_iter().map(|i| i.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names().await, ["size"], "it stays as it is");
+        assert_eq!(load(vec![other.clone()], true).await.unwrap().replaced, ["Own"]);
+        assert_eq!(names().await, ["colour"]);
+        for bad in ["{", "{}", r#"{"namespace": ""}"#, "[]"] {
+            let new = json!({"namespace": "New"}).to_string();
+            load(vec![new, bad.to_owned()], true).await.unwrap_err();
+            assert_eq!(registry.namespace_show("New".into(), Viewer::cloud()).await.unwrap(), None, "{bad}");
+        }
     })
     .await;
 }
