@@ -77,7 +77,8 @@ pub(crate) async fn last(
 
 /// The time of the last one, whatever it is about.
 pub(crate) async fn latest(db: &Db) -> Result<Option<Timestamp>, DbError> {
-    let (at,): (Option<i64>,) = db.fetch_one("SELECT MAX(issued_before) FROM identity_revocations", args![]).await?;
+    // the same time, and indexed
+    let (at,): (Option<i64>,) = db.fetch_one("SELECT MAX(revoked_at) FROM identity_revocations", args![]).await?;
     Ok(at.map(Timestamp))
 }
 
