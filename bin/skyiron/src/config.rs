@@ -17,7 +17,6 @@ use std::time::Duration;
 
 pub(crate) use compute::{QuotaDriver, Strategy};
 pub(crate) use imports::ImageImport;
-pub(crate) use scheduler::Scheduler;
 pub(crate) use stores::{ImageStore, StoreType};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,7 +30,7 @@ pub(crate) struct Config {
     pub image: Image,
     pub image_import: ImageImport,
     pub compute: Compute,
-    pub scheduler: Scheduler,
+    pub scheduler: compute_scheduler::Config,
     pub doctor: Doctor,
     pub log: Log,
 }
@@ -780,7 +779,7 @@ mod tests {
         assert!(error("[scheduler]\nhost_subset_size = 0").contains("at least 1"));
         assert!(error("[scheduler]\nram_weight_multiplier = nan").contains("scheduler.ram_weight_multiplier"));
         assert!(error("[scheduler]\nsoft_affinity_weight_multiplier = -1.0").contains("soft_affinity"));
-        assert!(error("[scheduler]\nisolated_images = [\"x\"]").contains("is not a UUID"));
+        assert!(error("[scheduler]\nisolated_images = [\"x\"]").contains("UUID"));
         assert!(error("[scheduler]\nram_weight_multiplyer = 1.0").contains("\"scheduler.ram_weight_multiplier\""));
         assert!(parse("[scheduler]\nenabled_filters = [\"SameHostFilter\"]\nram_weight_multiplier = -1.0").is_ok());
         let (signed, validated) = ("verify_image_signatures = true", "enable_certificate_validation = true");

@@ -103,7 +103,7 @@ fn metadata(g: &Ground, a: &mut Assembly) -> Result<()> {
 
 /// Who looks at hosts looks once: the two share their views where they share a process.
 fn conductor_and_scheduler(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
-    let settings = conductor_settings(&g.config, host)?;
+    let settings = conductor_settings(&g.config, host);
     let (store, placement) = (store(g)?, Placement::new(g.db()?.clone()));
     let view = Arc::new(HostView::new(store.clone(), g.clock.clone(), settings.service_down_time));
     let scheduler: Arc<dyn Select> = match g.roles.has(Role::ComputeScheduler) {
@@ -167,10 +167,13 @@ async fn agent(g: &Ground, host: &str, images: Arc<dyn ImageProxy>, a: &mut Asse
     Ok(())
 }
 
-fn conductor_settings(config: &Config, host: &str) -> Result<ConductorSettings> {
-    let scheduler = config.scheduler.settings(&config.compute.default_availability_zone)?;
+fn conductor_settings(config: &Config, host: &str) -> ConductorSettings {
+    let scheduler = compute_scheduler::Config {
+        default_availability_zone: config.compute.default_availability_zone.clone(),
+        ..config.scheduler.clone()
+    };
     let config = &config.compute;
-    Ok(ConductorSettings {
+    ConductorSettings {
         service_down_time: Duration::from_secs(config.service_down_secs),
         build_timeout: Duration::from_secs(config.build_timeout_secs),
         action_timeout: Duration::from_secs(config.action_timeout_secs),
@@ -191,7 +194,7 @@ fn conductor_settings(config: &Config, host: &str) -> Result<ConductorSettings> 
             .map(|days| Duration::from_secs(u64::from(days) * 24 * 3600)),
         host: host.to_owned(),
         ..ConductorSettings::default()
-    })
+    }
 }
 
 fn host_name(config: &Compute) -> Result<String> {

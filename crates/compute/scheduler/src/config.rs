@@ -1,11 +1,11 @@
-//! The scheduler's options, with Nova's names and defaults.
+//! The scheduler's options, with Nova's names and defaults: section `[scheduler]` of the configuration.
 
 use crate::filters::{self, Filter};
 use base::{HostName, ImageId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[filter_scheduler]` of Nova.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// In the order asked.
@@ -19,10 +19,13 @@ pub struct Config {
     pub isolated_hosts: Vec<HostName>,
     pub isolated_images: Vec<ImageId>,
     pub restrict_isolated_hosts_to_isolated_images: bool,
+    #[serde(with = "empty_is_none")]
     pub image_properties_default_architecture: Option<String>,
+    #[serde(with = "empty_is_none")]
     pub aggregate_image_properties_isolation_namespace: Option<String>,
     pub aggregate_image_properties_isolation_separator: String,
-    /// The zone of hosts whose aggregates name none.
+    /// The zone of hosts whose aggregates name none. It is an option of all of compute.
+    #[serde(skip)]
     pub default_availability_zone: String,
     /// `[scheduler] query_placement_for_image_type_support`.
     pub query_placement_for_image_type_support: bool,
@@ -77,18 +80,52 @@ impl Default for Config {
     }
 }
 
-/// A name in `enabled_filters` that is no filter.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scheduler filter {name:?}; there are {}", filters::names().collect::<Vec<_>>().join(", "))]
-pub struct UnknownFilter {
-    pub name: String,
+/// Text that may be left empty.
+mod empty_is_none {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        Ok(Some(String::deserialize(from)?).filter(|text| !text.is_empty()))
+    }
+}
+
+/// What may not stand in the configuration.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BadConfig {
+    #[error("scheduler.enabled_filters: there is no scheduler filter {name:?}; there are {}", filters::names().collect::<Vec<_>>().join(", "))]
+    UnknownFilter { name: String },
+    #[error("scheduler.host_subset_size: at least 1")]
+    NoHosts,
+    #[error("scheduler.{name}_weight_multiplier: {value} is not a number that may stand there")]
+    Multiplier { name: &'static str, value: f64 },
 }
 
 impl Config {
     /// To be asked at start, so that a slip in the configuration is found then.
-    pub fn check(&self) -> Result<(), UnknownFilter> {
-        match self.enabled_filters.iter().find(|name| filters::find(name).is_none()) {
-            Some(name) => Err(UnknownFilter { name: name.clone() }),
+    pub fn check(&self) -> Result<(), BadConfig> {
+        if let Some(name) = self.enabled_filters.iter().find(|name| filters::find(name).is_none()) {
+            return Err(BadConfig::UnknownFilter { name: name.clone() });
+        }
+        if self.host_subset_size == 0 {
+            return Err(BadConfig::NoHosts);
+        }
+        let multipliers = [
+            ("ram", self.ram_weight_multiplier, f64::MIN),
+            ("cpu", self.cpu_weight_multiplier, f64::MIN),
+            ("disk", self.disk_weight_multiplier, f64::MIN),
+            ("io_ops", self.io_ops_weight_multiplier, f64::MIN),
+            ("soft_affinity", self.soft_affinity_weight_multiplier, 0.0),
+            ("soft_anti_affinity", self.soft_anti_affinity_weight_multiplier, 0.0),
+            ("build_failure", self.build_failure_weight_multiplier, f64::MIN),
+            ("hypervisor_version", self.hypervisor_version_weight_multiplier, f64::MIN),
+            ("num_instances", self.num_instances_weight_multiplier, f64::MIN),
+        ];
+        match multipliers.into_iter().find(|(_, value, least)| !(value.is_finite() && value >= least)) {
+            Some((name, value, _)) => Err(BadConfig::Multiplier { name, value }),
             None => Ok(()),
         }
     }

@@ -36,7 +36,7 @@ impl Listening {
 /// Serves until `stop` turns true, then lets running requests finish.
 pub async fn serve(listening: Listening, router: Router, mut stop: watch::Receiver<bool>) {
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).pipeline_flush(true);
+    server.timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE);
     let graceful = GracefulShutdown::new();
     let begin = |stream: TcpStream, from: SocketAddr| {
         if let Err(error) = stream.set_nodelay(true) {

@@ -8,6 +8,7 @@
 
 mod list;
 mod mount;
+mod output;
 mod read;
 mod sweep;
 mod write;

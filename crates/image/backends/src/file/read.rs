@@ -1,4 +1,5 @@
-//! Reading ahead of whoever takes the bytes, but only by a few chunks.
+//! Reading ahead of whoever takes the bytes, but only by a few chunks, whose memory is used again and again: fresh memory
+//! costs a page fault for every 4 KiB.
 
 use super::mount::too_slow;
 use super::{Folder, failed};
@@ -9,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -22,6 +24,30 @@ pub(super) struct Reader {
     left: u64,
     /// How long a chunk may take. `None`: as long as it wants.
     patience: Option<Duration>,
+    spare: Spare,
+}
+
+/// Memory of chunks that have gone on their way.
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Comes back to the spare memory when nobody needs it any more.
+struct Chunk {
+    bytes: Vec<u8>,
+    spare: Spare,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
 }
 
 impl Reader {
@@ -37,7 +63,7 @@ impl Reader {
         match open() {
             Ok((file, left)) => {
                 let patience = folder.mount.as_ref().map(|m| m.patience());
-                Ok(Self { path, file, left, patience })
+                Ok(Self { path, file, left, patience, spare: Spare::default() })
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BackendError::NotFound(location.to_owned())),
             Err(e) => Err(failed("open", &path, e)),
@@ -50,11 +76,12 @@ impl Reader {
             return None;
         }
         let want = self.left.min(CHUNK);
-        let mut buffer = Vec::with_capacity(want as usize);
-        let result = match (&mut self.file).take(want).read_to_end(&mut buffer) {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut bytes = spare.unwrap_or_else(|| Vec::with_capacity(want as usize));
+        let result = match (&mut self.file).take(want).read_to_end(&mut bytes) {
             Ok(got) if got as u64 == want => {
                 self.left -= want;
-                return Some(Ok(Bytes::from(buffer)));
+                return Some(Ok(Bytes::from_owner(Chunk { bytes, spare: self.spare.clone() })));
             }
             Ok(_) => failed("read", &self.path, io::ErrorKind::UnexpectedEof.into()),
             Err(e) => failed("read", &self.path, e),

@@ -1,15 +1,14 @@
-//! Writing one image: chunks come through a bounded channel to a thread that does nothing but write. It has the kernel
-//! send what is written to the disk while more comes, so that the final sync has little left to do.
+//! Writing one image: chunks come through a bounded channel to a thread that does nothing but write. What is written goes
+//! to the disk while more comes, so that the final sync has little left to do.
 
 use super::mount::{MountId, TO_COMPLETE, too_slow};
+use super::output::Output;
 use super::{Folder, PARTIAL, failed, sweep};
 use async_trait::async_trait;
 use bytes::Bytes;
 use image_model::{BackendError, Writer};
-use nix::fcntl::{Flock, PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File};
-use std::io::{self, IoSlice, Write};
-use std::ops::Range;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +18,16 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 const QUEUE: usize = 16;
 /// Most chunks that go to the kernel in one call.
 const GATHER: usize = 16;
-/// Bytes after which the kernel is told to start writing them out.
-const WRITE_OUT_EVERY: u64 = 16 << 20;
+/// Bytes after which it is looked whether the disk has room for more.
+const CHECK_SPACE_EVERY: usize = 16 << 20;
 
 /// The file before it has its name. Dropped, it is gone.
 pub(super) struct Partial {
     folder: Arc<Folder>,
     path: PathBuf,
     target: PathBuf,
-    file: Option<Flock<File>>,
+    /// `None`: it has its name.
+    output: Option<Output>,
     /// Where the folder is a mount: the one that the file is on.
     on: Option<MountId>,
 }
@@ -38,8 +38,9 @@ impl Partial {
         folder.check_space(expected.unwrap_or(0))?;
         let target = folder.file(key)?;
         let path = folder.path.join(format!("{PARTIAL}{key}"));
-        let file = Some(sweep::create_locked(folder, &path)?);
-        let partial = Self { folder: folder.clone(), path, target, file, on };
+        // a server behind a mount answers each write by itself: its client must be free to gather them
+        let output = Some(Output::new(sweep::create_locked(folder, &path)?, on.is_none()));
+        let partial = Self { folder: folder.clone(), path, target, output, on };
         // lost in this very moment, it was made in the folder beneath: dropped, it is gone
         partial.same_mount()?;
         Ok(partial)
@@ -55,49 +56,19 @@ impl Partial {
         )))
     }
 
-    fn file(&self) -> io::Result<&File> {
-        self.file.as_deref().ok_or_else(|| io::Error::other("the file is closed"))
+    fn output(&mut self) -> io::Result<&mut Output> {
+        self.output.as_mut().ok_or_else(|| io::Error::other("the file is closed"))
     }
 
-    /// Writes all of `chunks`, without copying them together.
-    fn write(&self, chunks: &[Bytes]) -> Result<(), BackendError> {
-        let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|c| IoSlice::new(c)).collect();
-        let mut rest = &mut slices[..];
-        let mut write_all = || -> io::Result<()> {
-            let mut file = self.file()?;
-            IoSlice::advance_slices(&mut rest, 0);
-            while !rest.is_empty() {
-                match file.write_vectored(rest) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => IoSlice::advance_slices(&mut rest, n),
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(e),
-                }
-            }
-            Ok(())
-        };
-        write_all().map_err(|e| failed("write", &self.path, e))
-    }
-
-    /// Starts writing these bytes to the disk and does not wait for it. Linux does so when told that they are not
-    /// needed; it forgets only those that are on the disk already.
-    fn write_out(&self, range: Range<u64>) {
-        let Ok(file) = self.file() else { return };
-        let offset = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        // advice: where it is not taken, the final sync has more to do
-        let _not_taken = posix_fadvise(
-            file,
-            offset(range.start),
-            offset(range.end - range.start),
-            PosixFadviseAdvice::POSIX_FADV_DONTNEED,
-        );
+    fn write(&mut self, chunks: &[Bytes]) -> Result<(), BackendError> {
+        self.output().and_then(|output| output.write(chunks)).map_err(|e| failed("write", &self.path, e))
     }
 
     /// The bytes, then the name, then the folder: on disk in this order.
     fn finish(mut self) -> Result<(), BackendError> {
         self.same_mount()?;
-        let sync = || -> io::Result<()> {
-            self.file()?.sync_all()?;
+        let mut sync = || -> io::Result<()> {
+            self.output()?.finish()?;
             fs::rename(&self.path, &self.target)?;
             File::open(&self.folder.path)?.sync_all()
         };
@@ -106,7 +77,7 @@ impl Partial {
             let _not_there = fs::remove_file(&self.target);
             return Err(failed("complete", &self.path, e));
         }
-        self.file = None;
+        self.output = None;
         Ok(())
     }
 }
@@ -114,7 +85,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // while it is still locked; after a rename there is nothing left to remove
-        if self.file.is_some()
+        if self.output.is_some()
             && let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -207,10 +178,9 @@ impl Writer for FileWriter {
 }
 
 /// The writing thread: until told to commit, or until nobody can tell it any more.
-fn run(partial: Partial, mut orders: mpsc::Receiver<Order>) -> Result<(), BackendError> {
+fn run(mut partial: Partial, mut orders: mpsc::Receiver<Order>) -> Result<(), BackendError> {
     let mut batch = Vec::with_capacity(GATHER);
-    let mut written = 0;
-    let mut written_out = 0;
+    let mut unchecked = 0;
     let mut commit = false;
     while !commit {
         let Some(first) = orders.blocking_recv() else { return Ok(()) };
@@ -225,11 +195,10 @@ fn run(partial: Partial, mut orders: mpsc::Receiver<Order>) -> Result<(), Backen
             }
         }
         partial.write(&batch)?;
-        written += batch.iter().map(|c| c.len() as u64).sum::<u64>();
+        unchecked += batch.iter().map(Bytes::len).sum::<usize>();
         batch.clear();
-        if written - written_out >= WRITE_OUT_EVERY {
-            partial.write_out(written_out..written);
-            written_out = written;
+        if unchecked >= CHECK_SPACE_EVERY {
+            unchecked = 0;
             partial.folder.check_space(0)?;
         }
     }
