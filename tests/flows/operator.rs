@@ -3,6 +3,7 @@
 use anyhow::Result;
 use reqwest::Method;
 use skyiron_tests::{Setup, World, binary};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 #[tokio::test]
@@ -87,6 +88,43 @@ async fn keys_rotate_beside_a_running_cloud() -> Result<()> {
     assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("0 encrypted anew"));
     let nowhere = Command::new(binary()).args(["keys", "rotate", "--data", "/nonexistent"]).output()?;
     assert!(!nowhere.status.success() && String::from_utf8_lossy(&nowhere.stderr).contains("there are no keys"));
+    Ok(())
+}
+
+/// As systemd gives it: a folder with a file that the unit's credential is in.
+#[tokio::test]
+async fn keys_of_stored_secrets_from_systemd() -> Result<()> {
+    let credentials = tempfile::tempdir()?;
+    let key = Command::new(binary()).args(["keys", "generate"]).output()?.stdout;
+    let file = credentials.path().join("key");
+    std::fs::write(&file, key)?;
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o400))?;
+    let config = "[identity]\ncredential_key_file = \"$CREDENTIALS_DIRECTORY/key\"\n";
+    let folder = ("CREDENTIALS_DIRECTORY".to_owned(), credentials.path().display().to_string());
+    let environment = vec![folder.clone()];
+    let mut w = World::start(Setup { fake_hosts: 1, config: config.into(), environment, ..Setup::default() }).await?;
+    let me = w.get("/identity/v3/users?name=admin").await?["users"][0]["id"].clone();
+    let body = serde_json::json!({"credential": {"type": "cert", "user_id": me, "blob": "secret"}});
+    let made = w.post("/identity/v3/credentials", body).await?["credential"]["id"].clone();
+    assert!(!w.data().join("keys/credential-keys").exists());
+    let elsewhere = tempfile::tempdir()?;
+    let config_file = elsewhere.path().join("skyiron.toml");
+    std::fs::write(&config_file, config)?;
+    let run = |what: &str, environment: Option<&(String, String)>| {
+        let mut command = Command::new(binary());
+        command.args(["keys", what, "--data"]).arg(w.data()).arg("--config").arg(&config_file);
+        command.env_remove("CREDENTIALS_DIRECTORY").envs(environment.cloned()).output()
+    };
+    let done = run("migrate-credentials", Some(&folder))?;
+    assert!(String::from_utf8_lossy(&done.stdout).contains("0 encrypted anew, 1 were right"), "{done:?}");
+    let refused = run("rotate-credentials", Some(&folder))?;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("skyiron keys generate"), "{refused:?}");
+    let without = run("migrate-credentials", None)?;
+    assert!(String::from_utf8_lossy(&without.stderr).contains("systemd has given no credentials"), "{without:?}");
+    w.terminate().await?;
+    w.restart("").await?;
+    let id = made.as_str().unwrap_or_default();
+    assert_eq!(w.get(&format!("/identity/v3/credentials/{id}")).await?["credential"]["blob"], "secret");
     Ok(())
 }
 

@@ -28,6 +28,8 @@ pub struct Setup {
     pub faults: String,
     /// Further configuration, TOML.
     pub config: String,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// Files of the data folder before the first start: name and text.
     pub files: Vec<(String, String)>,
 }
@@ -102,6 +104,7 @@ impl World {
         if self.setup.fake_hosts > 0 {
             command.arg("--fake-hosts").arg(self.setup.fake_hosts.to_string());
         }
+        command.envs(self.setup.environment.iter().cloned());
         if !self.setup.faults.is_empty() {
             command.env("SKYIRON_FAULTS", &self.setup.faults).env("SKYIRON_FAULTS_LOG", self.struck_log());
         }

@@ -1,15 +1,14 @@
 //! The configuration file: TOML, typed, every key documented. An unknown key is an error that names the nearest one.
 
 mod compute;
+mod identity;
 mod imports;
 mod scheduler;
 mod stores;
 
+use ::identity::LoginLimits;
 use anyhow::{Context, Result, bail};
 use base::Secret;
-use identity::LoginLimits;
-use identity::keystone::KeystoneSettings;
-use platform_http::Network;
 use platform_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,10 +104,16 @@ pub(crate) struct Database {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Identity {
     pub keys_dir: String,
+    pub credential_key_file: String,
     pub token_ttl_secs: u64,
     pub lockout_failure_attempts: u32,
     pub lockout_duration_secs: u64,
+    pub password_expires_days: u32,
+    pub minimum_password_age_days: u32,
     pub unique_last_password_count: u32,
+    pub change_password_upon_first_use: bool,
+    pub password_regex: String,
+    pub password_regex_description: String,
     pub login_failures_per_user: u32,
     pub login_failures_per_address: u32,
     pub trusted_proxies: Vec<String>,
@@ -237,10 +242,16 @@ impl Default for Identity {
     fn default() -> Self {
         Self {
             keys_dir: String::new(),
+            credential_key_file: String::new(),
             token_ttl_secs: 3600,
             lockout_failure_attempts: 0,
             lockout_duration_secs: 1800,
+            password_expires_days: 0,
+            minimum_password_age_days: 0,
             unique_last_password_count: 0,
+            change_password_upon_first_use: false,
+            password_regex: String::new(),
+            password_regex_description: String::new(),
             login_failures_per_user: LoginLimits::default().failures_per_user,
             login_failures_per_address: LoginLimits::default().failures_per_address,
             trusted_proxies: Vec::new(),
@@ -319,27 +330,6 @@ impl Default for Doctor {
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".into(), format: LogFormat::Text }
-    }
-}
-
-impl Identity {
-    pub(crate) fn proxies(&self) -> Result<Vec<Network>> {
-        let one = |text: &String| text.parse::<Network>().context("identity.trusted_proxies");
-        self.trusted_proxies.iter().map(one).collect()
-    }
-
-    /// The Keystone that is asked instead of our own, if there is one.
-    pub(crate) fn keystone(&self) -> Option<KeystoneSettings> {
-        (!self.url.is_empty()).then(|| KeystoneSettings {
-            url: self.url.clone(),
-            username: self.username.clone(),
-            password: self.password.clone(),
-            user_domain: self.user_domain.clone(),
-            project: self.project.clone(),
-            project_domain: self.project_domain.clone(),
-            ca_file: self.ca_file.clone(),
-            cache: Duration::from_secs(self.cache_secs),
-        })
     }
 }
 
@@ -448,10 +438,23 @@ const KEYS: &[(&str, &str)] = &[
         "identity.keys_dir",
         "Token and credential keys; every identity of a cloud needs the same ones. Empty: keys/ in the data folder.",
     ),
+    (
+        "identity.credential_key_file",
+        "Keys of stored secrets, one a line, the one to encrypt with first, instead of credential-keys/ in keys_dir. \
+         $CREDENTIALS_DIRECTORY/NAME: systemd's credential NAME. Empty: none.",
+    ),
     ("identity.token_ttl_secs", "How long a token lives, in seconds."),
     ("identity.lockout_failure_attempts", "Wrong passwords in a row that lock an account. 0: none do."),
     ("identity.lockout_duration_secs", "How long it stays locked."),
+    ("identity.password_expires_days", "How long a password lasts. 0: for ever."),
+    ("identity.minimum_password_age_days", "How long users must keep a password they have set. 0: no time."),
     ("identity.unique_last_password_count", "How many of the last passwords may not be used again. 0: any may."),
+    (
+        "identity.change_password_upon_first_use",
+        "A password that somebody else has set must be changed before it is good for a login.",
+    ),
+    ("identity.password_regex", "What new passwords must match, from the start. Empty: anything."),
+    ("identity.password_regex_description", "What that means, for those who are refused."),
     (
         "identity.login_failures_per_user",
         "Failed logins a minute as one user, known or not; beyond them 429, right password or not. 0: any number.",
@@ -701,7 +704,7 @@ fn check(c: &Config) -> Result<()> {
         bail!("database.max_connections: at least 1");
     }
     c.bus.settings("").check().context("[bus]")?;
-    c.identity.proxies()?;
+    c.identity.check()?;
     c.image_import.check()?;
     c.scheduler.check()?;
     c.compute.check(&c.image)
@@ -761,6 +764,10 @@ mod tests {
         assert!(error("[nova]\nhost = \"x\"").contains("unknown section [nova]"));
         assert!(error("[bus]\nurl = \"amqp://a:secret@h\"").contains("nats:// or tls://"));
         assert!(!error("[bus]\nurl = \"amqp://a:secret@h\"").contains("secret"));
+        assert!(error("[identity]\npassword_regex = \"(\"").contains("identity.password_regex"));
+        let ages = "[identity]\npassword_expires_days = 2\nminimum_password_age_days = ";
+        assert!(error(&format!("{ages}2")).contains("minimum_password_age_days"));
+        assert!(parse(&format!("{ages}1")).is_ok());
         assert!(error("[compute]\ncpu_allocation_ratio = -1.0").contains("positive"));
         assert!(error("[compute]\nrecover_after_secs = 30").contains("service_down_secs, 60"));
         assert!(error("[compute]\nrecover_most_hosts = 0").contains("at least 1"));

@@ -4,6 +4,7 @@ use crate::auth::LoginLimits;
 use crate::password::Scheme;
 use base::Secret;
 use platform_http::Network;
+use regex::Regex;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct IdentityConfig {
     /// Folder of the key repositories `fernet-keys` and `credential-keys`; made if missing.
     pub key_dir: PathBuf,
+    /// File with the keys of stored secrets, one a line, the one to encrypt with first, in place of `credential-keys`.
+    pub credential_key_file: Option<PathBuf>,
     /// How long a token lasts. 1 h: Keystone's `[token] expiration`.
     pub token_ttl: Duration,
     /// How new passwords are stored. Old ones are checked by whatever scheme they say.
@@ -61,10 +64,31 @@ pub struct SecurityCompliance {
     pub minimum_password_age: Duration,
     /// A password set by somebody else must be changed before it can be used.
     pub change_password_upon_first_use: bool,
-    /// A regular expression new passwords must match from the start.
-    pub password_regex: Option<String>,
+    /// What new passwords must look like.
+    pub password_pattern: Option<PasswordPattern>,
+}
+
+/// A regular expression that new passwords match from the start.
+#[derive(Clone, Debug)]
+pub struct PasswordPattern {
+    regex: Regex,
     /// What it means, for the person who is refused.
-    pub password_regex_description: String,
+    pub(crate) description: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not a regular expression: {0}")]
+pub struct BadPattern(#[from] regex::Error);
+
+impl PasswordPattern {
+    pub fn new(pattern: &str, description: impl Into<String>) -> Result<Self, BadPattern> {
+        let regex = Regex::new(&format!("^(?:{pattern})"))?;
+        Ok(Self { regex, description: description.into() })
+    }
+
+    pub(crate) fn is_met_by(&self, password: &Secret) -> bool {
+        self.regex.is_match(password.expose())
+    }
 }
 
 impl IdentityConfig {
@@ -72,6 +96,7 @@ impl IdentityConfig {
     pub fn new(key_dir: impl Into<PathBuf>, admin_password: Secret) -> Self {
         Self {
             key_dir: key_dir.into(),
+            credential_key_file: None,
             token_ttl: Duration::from_secs(3600),
             scheme: Scheme::default(),
             hash_threads: std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),

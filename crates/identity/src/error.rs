@@ -62,6 +62,10 @@ impl Error {
             "Expecting to find {attribute} in {target}. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error."
         ))
     }
+    /// A body that is no JSON object.
+    pub(crate) fn malformed() -> Self {
+        Self::missing("valid JSON", "request body")
+    }
     pub(crate) fn unauthorized_because(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::UNAUTHORIZED, message)
     }

@@ -6,13 +6,15 @@ use crate::config::IdentityConfig;
 use crate::password::HashPool;
 use crate::policy::Policy;
 use crate::revision::Revision;
-use crate::token::keys::{CREDENTIAL_KEYS, FERNET_KEYS, KeyRepository};
+use crate::sealed::credential_keys;
+use crate::token::keys::{FERNET_KEYS, KeyRepository};
 use crate::token::{TokenCache, Turns};
 use crate::{Error, bootstrap, store};
 use async_trait::async_trait;
 use base::{Clock, Timestamp, TokenFacts};
 use platform_db::{Db, DbError, Tx};
 use platform_http::{Asked, AuthError, Authenticate};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -33,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) credential_keys: KeyRepository,
     pub(crate) passwords: HashPool,
     pub(crate) throttle: Throttle,
+    /// Logins came through what may be a balancer that is not in `trusted_proxies`, and that was told.
+    pub(crate) unnamed_proxy: AtomicBool,
     pub(crate) audit: Audit,
     pub(crate) policy: Policy,
     pub(crate) revision: Revision,
@@ -55,9 +59,10 @@ impl Identity {
     pub async fn open(db: Db, config: IdentityConfig, clock: Arc<dyn Clock>) -> Result<(Self, bool), Error> {
         let inner = Inner {
             keys: KeyRepository::open(&config.key_dir.join(FERNET_KEYS))?,
-            credential_keys: KeyRepository::open(&config.key_dir.join(CREDENTIAL_KEYS))?,
+            credential_keys: credential_keys(&config.key_dir, config.credential_key_file.as_deref())?,
             passwords: HashPool::start(config.scheme, config.hash_threads)?,
             throttle: Throttle::new(config.login),
+            unnamed_proxy: AtomicBool::new(false),
             audit: Audit::to(config.audit_file.clone()),
             policy: Policy::load(config.policy.as_deref())?,
             revision: Revision::default(),

@@ -34,7 +34,7 @@ mod store;
 pub mod token;
 
 pub use auth::LoginLimits;
-pub use config::{CatalogEntry, IdentityConfig, SecurityCompliance};
+pub use config::{BadPattern, CatalogEntry, IdentityConfig, PasswordPattern, SecurityCompliance};
 pub use error::Error;
 pub use faults::KeystoneFaults;
 pub use identity::Identity;
@@ -42,5 +42,5 @@ pub use limits::{BusLimits, LocalLimits};
 pub use password::Scheme;
 pub use policy::default_policy;
 pub use remote::{BusAuth, serve};
-pub use sealed::{Resealed, migrate_credentials, rotate_credentials};
+pub use sealed::{Resealed, credential_keys, migrate_credentials, rotate_credentials};
 pub use service::service;

@@ -1,8 +1,9 @@
 //! Request schemas, by `resource.verb`.
 
 use crate::Error;
+use platform_http::Query;
 use platform_http::schema::Schema;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -16,9 +17,13 @@ pub(crate) fn check(name: &str, body: &Value) -> Result<(), Error> {
     let Some(schema) = SCHEMAS.get(name) else { return Ok(()) };
     match schema.first_finding(body) {
         None => Ok(()),
-        Some(f) if f.path.is_empty() => Err(Error::bad_request(f.message)),
-        Some(f) => Err(Error::bad_request(format!("Invalid input for field '{}': {}", f.path.join("/"), f.message))),
+        Some(f) => Err(Error::bad_request(f.in_body())),
     }
+}
+
+/// Holds a query against the schema of that name. Of a repeated parameter the last counts.
+pub(crate) fn check_query(name: &str, query: &Query) -> Result<(), Error> {
+    check(name, &query.0.iter().map(|(k, v)| (k.clone(), json!(v))).collect::<Map<_, _>>().into())
 }
 
 pub(crate) fn exists(name: &str) -> bool {
@@ -28,8 +33,6 @@ pub(crate) fn exists(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
     #[test]
     fn all_schemas_compile() {
         assert!(SCHEMAS.len() > 25);
@@ -39,9 +42,16 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_a_repeated_parameter_counts() {
+        check_query("users.list", &Query::parse("enabled=maybe&enabled=1&made_up=x")).unwrap();
+        let error = check_query("users.list", &Query::parse("enabled=1&enabled=maybe")).unwrap_err().to_string();
+        assert!(error.starts_with("Invalid input for field/attribute enabled. Value: maybe. "), "{error}");
+    }
+
+    #[test]
     fn a_finding_names_the_field() {
         let error = check("users.create", &json!({"user": {"name": ""}})).unwrap_err().to_string();
-        assert!(error.starts_with("Invalid input for field 'user/name': "), "{error}");
+        assert!(error.starts_with("Invalid input for field/attribute name. Value: . "), "{error}");
         check("users.create", &json!({"user": {"name": "a", "email": "made up"}})).unwrap();
         let error = check("users.create", &json!({})).unwrap_err().to_string();
         assert!(error.contains("'user' is a required property"), "{error}");

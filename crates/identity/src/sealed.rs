@@ -1,7 +1,7 @@
 //! Secrets as they are stored: encrypted with the keys of `credential-keys`. Moving them to the newest of these keys.
 
 use crate::store::sealed::{self, SEALED, Sealed};
-use crate::token::keys::{self, KeyRepository, Rotated, Rotation};
+use crate::token::keys::{self, KeyError, KeyRepository, Rotated, Rotation};
 use crate::{Error, Identity};
 use platform_db::{Db, DbError};
 use std::path::Path;
@@ -46,12 +46,19 @@ impl Identity {
     }
 }
 
-/// Encrypts everything stored with the primary key of the keys below `key_dir`, beside whoever else runs.
-pub async fn migrate_credentials(db: &Db, key_dir: &Path) -> Result<Resealed, Error> {
-    let keys = KeyRepository::open(&key_dir.join(keys::CREDENTIAL_KEYS))?;
+/// The keys of stored secrets: those of the file if there is one, else those below `key_dir`.
+pub fn credential_keys(key_dir: &Path, file: Option<&Path>) -> Result<KeyRepository, KeyError> {
+    match file {
+        Some(file) => KeyRepository::of_file(file),
+        None => KeyRepository::open(&key_dir.join(keys::CREDENTIAL_KEYS)),
+    }
+}
+
+/// Encrypts everything stored with the primary key, beside whoever else runs.
+pub async fn migrate_credentials(db: &Db, keys: &KeyRepository) -> Result<Resealed, Error> {
     let mut all = Resealed::default();
     for table in &SEALED {
-        let done = reseal(db, &keys, table, |_| true).await?;
+        let done = reseal(db, keys, table, |_| true).await?;
         all.moved += done.moved;
         all.right += done.right;
         all.lost.extend(done.lost);
@@ -65,7 +72,7 @@ pub async fn rotate_credentials(db: &Db, key_dir: &Path, settle: Duration) -> Re
     let dir = key_dir.join(keys::CREDENTIAL_KEYS);
     let rules = Rotation { settle, lives: None, at_least: Rotation::AT_LEAST };
     let mut rotated = keys::rotate(&dir, &rules)?;
-    let done = migrate_credentials(db, key_dir).await?;
+    let done = migrate_credentials(db, &KeyRepository::open(&dir)?).await?;
     if done.lost.is_empty() {
         rotated.dropped = keys::drop_but_the_last_two(&dir)?;
         rotated.kept -= rotated.dropped.len();

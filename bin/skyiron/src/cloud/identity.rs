@@ -46,10 +46,8 @@ async fn open(g: &Ground) -> Result<Identity> {
     settings.token_ttl = Duration::from_secs(config.identity.token_ttl_secs);
     settings.region = config.cloud.region.clone();
     settings.policy = read_policy(&config.identity.policy_file)?;
-    let security = &mut settings.security;
-    security.lockout_failure_attempts = Some(config.identity.lockout_failure_attempts).filter(|n| *n > 0);
-    security.lockout_duration = Some(Duration::from_secs(config.identity.lockout_duration_secs));
-    security.unique_last_password_count = config.identity.unique_last_password_count;
+    settings.security = config.identity.security()?;
+    settings.credential_key_file = config.identity.credential_key_file()?;
     settings.login = LoginLimits {
         failures_per_user: config.identity.login_failures_per_user,
         failures_per_address: config.identity.login_failures_per_address,

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     RotateCredentials(Place),
     /// Encrypts stored secrets anew with the primary key.
     MigrateCredentials(Place),
+    /// Prints a new key, for a file of keys of one's own (`identity.credential_key_file`).
+    Generate,
 }
 
 /// Whose keys.
@@ -55,7 +57,13 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             tell(&identity::token::rotate(&dir, ttl).context("the token keys are as they were")?);
         }
         Command::RotateCredentials(place) => {
-            let (_, dir) = place.keys()?;
+            let (config, dir) = place.keys()?;
+            if config.identity.credential_key_file()?.is_some() {
+                bail!(
+                    "the keys of stored secrets are in identity.credential_key_file: write a new one (skyiron keys \
+                     generate) into its first line, restart the identities, then skyiron keys migrate-credentials"
+                );
+            }
             let (rotated, done) = runtime()?.block_on(async {
                 let db = doctor::open_database(&place.data, place.config.as_deref()).await?;
                 let done = identity::rotate_credentials(&db, &dir, Rotation::SETTLE).await;
@@ -66,15 +74,17 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             tell_resealed(&done)?;
         }
         Command::MigrateCredentials(place) => {
-            let (_, dir) = place.keys()?;
+            let (config, dir) = place.keys()?;
+            let keys = identity::credential_keys(&dir, config.identity.credential_key_file()?.as_deref())?;
             let done = runtime()?.block_on(async {
                 let db = doctor::open_database(&place.data, place.config.as_deref()).await?;
-                let done = identity::migrate_credentials(&db, &dir).await;
+                let done = identity::migrate_credentials(&db, &keys).await;
                 db.close().await;
                 anyhow::Ok(done?)
             })?;
             tell_resealed(&done)?;
         }
+        Command::Generate => println!("{}", identity::token::new_key().expose()),
     }
     Ok(())
 }

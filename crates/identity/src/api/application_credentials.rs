@@ -1,13 +1,13 @@
 //! `/v3/users/{user_id}/application_credentials`, and the access rules they carry.
 
-use super::kit::{Answer, Fields, collection, linked, member, new_id, no_content, to, url};
+use super::kit::{Answer, Fields, collection, linked, member, new_id, no_content, stored, to, url};
 use super::users::target;
 use crate::auth::{Resolved, hash_password};
 use crate::error::duplicate_is;
 use crate::store::access_rules::{self, AccessRuleRow};
 use crate::store::application_credentials::{self, AppCredRow};
 use crate::store::assignments::RoleRef;
-use crate::store::roles;
+use crate::store::roles::{self, RoleRow};
 use crate::store::users;
 use crate::{Error, Identity};
 use base::policy::Target;
@@ -46,15 +46,22 @@ async fn render(me: &Identity, call: &Call, a: &AppCredRow) -> Result<Value, Err
         "id": a.id,
         "name": a.name,
         "description": a.description,
+        "user_id": a.user_id,
         "project_id": a.project_id,
+        "system": null,
         "expires_at": a.expires_at.map(|at| Timestamp(at).micros_naive()),
         "unrestricted": a.unrestricted,
-        "roles": given.map(|r| json!({"id": r.id, "name": r.name, "domain_id": r.domain_id})).collect::<Vec<_>>(),
+        "roles": given.map(render_role).collect::<Vec<_>>(),
     });
     if !rules.is_empty() {
         own["access_rules"] = rules.iter().map(AccessRuleRow::render).collect();
     }
     Ok(linked(call, &format!("users/{}/application_credentials/{}", a.user_id, a.id), own))
+}
+
+fn render_role(r: &RoleRow) -> Value {
+    json!({"id": r.id, "name": r.name, "domain_id": r.domain_id, "description": r.description,
+           "options": stored(&r.options)})
 }
 
 /// Whether the caller may do this to what belongs to the user of the path.
@@ -101,7 +108,7 @@ async fn create(me: Identity, call: Call) -> Answer {
     let rules = access_rules_in(&me, &row.user_id, &call.json()["application_credential"]["access_rules"]).await?;
     let rules = caller.bounded_rules(rules)?;
     let mut tx = me.db().begin().await?;
-    let taken = || format!("Duplicate entry found with name {} for user {}", row.name, row.user_id);
+    let taken = || format!("Duplicate entry found with name {}", row.name);
     application_credentials::insert(&mut tx, &row, &given)
         .await
         .map_err(duplicate_is("application_credential", taken))?;
@@ -127,17 +134,19 @@ async fn chosen_roles(me: &Identity, caller: &Resolved, asked: &Value) -> Result
             Some(id) => r.id == id,
             None => r.domain_id.is_none() && name == Some(&*r.name),
         });
-        let shown = id.or(name).unwrap_or_default();
-        ids.push(found.ok_or_else(|| Error::not_found("role", shown))?.id.clone());
+        ids.push(match (found, name) {
+            (Some(role), _) => role.id.clone(),
+            (None, Some(name)) => return Err(Error::gone_missing(format!("Role {name} is not defined"))),
+            (None, None) => return Err(unassigned()),
+        });
     }
     let wanted = me.implied_by(ids).await?;
     let has = |id: &String| caller.roles.iter().any(|r: &RoleRef| r.id == *id);
-    if !wanted.iter().all(has) {
-        return Err(Error::bad_request(
-            "Invalid application credential: Cannot create an application credential with unassigned role",
-        ));
-    }
-    Ok(wanted.into_iter().collect())
+    if wanted.iter().all(has) { Ok(wanted.into_iter().collect()) } else { Err(unassigned()) }
+}
+
+fn unassigned() -> Error {
+    Error::bad_request("Invalid application credential: Cannot create an application credential with unassigned role")
 }
 
 /// ISO 8601, in the future.
@@ -234,10 +243,7 @@ async fn delete_rule(me: Identity, call: Call) -> Answer {
     let rule = one_rule(&me, &call, "identity:delete_access_rule").await?;
     let mut tx = me.db().begin().await?;
     access_rules::delete(&mut tx, &rule.user_id, &rule.id).await.map_err(|e| match e {
-        DbError::ForeignKey(_) => Error::forbidden(format!(
-            "Access rule {} is in use by an application credential and cannot be deleted.",
-            rule.id
-        )),
+        DbError::ForeignKey(_) => Error::forbidden("May not delete access rule in use"),
         other => Error::Db(other),
     })?;
     tx.commit().await?;

@@ -155,43 +155,19 @@ async fn show(me: Identity, call: Call) -> Answer {
     Ok(member(200, "credential", render(&me, &call, &row)?))
 }
 
+/// Only the secret: whose it is, what for and of which type stays as it was made.
 async fn update(me: Identity, call: Call) -> Answer {
     let mut row = permitted(&me, &call, "identity:update_credential").await?;
-    let body = Fields::of(&call, "credential");
-    body.same_id(&row.id)?;
-    if let Some(user) = body.text("user_id") {
-        // giving it away takes the right to make one for that user
-        me.allow(&call, "identity:update_credential", &target(Some(&user)))?;
-        users::get(me.db(), &user).await?.ok_or_else(|| Error::not_found("user", &user))?;
-        row.user_id = user;
+    let blob = Fields::of(&call, "credential").text("blob").unwrap_or_default();
+    if is_ec2(&row.kind) {
+        refuse_rebinding(&me.open_blob(&row)?, &blob)?;
     }
-    if let Some(kind) = body.text("type") {
-        refuse_becoming_ec2(&row.kind, &kind)?;
-        row.kind = kind;
-    }
-    if let Some(blob) = body.text("blob") {
-        if is_ec2(&row.kind) {
-            refuse_rebinding(&me.open_blob(&row)?, &blob)?;
-        }
-        row.encrypted_blob = me.seal(&blob);
-    }
-    body.set_text("project_id", &mut row.project_id);
-    let caller = me.caller(&call).await?;
-    caller.refuse_other_project(row.project_id.as_deref())?;
-    me.refuse_stronger(&caller, &row)?;
-    row.extra = body.extra_over(&row.extra, KNOWN);
+    row.encrypted_blob = me.seal(&blob);
+    me.refuse_stronger(me.caller(&call).await?.as_ref(), &row)?;
     let mut tx = me.db().begin().await?;
     credentials::update(&mut tx, &row).await?;
     tx.commit().await?;
     Ok(member(200, "credential", render(&me, &call, &row)?))
-}
-
-/// An EC2 key's id is that of its access key and its secret is bound to what made it, which only making one can see to.
-fn refuse_becoming_ec2(old: &str, new: &str) -> Result<(), Error> {
-    if is_ec2(old) == is_ec2(new) {
-        return Ok(());
-    }
-    Err(Error::bad_request("The type of a credential cannot be changed from or to ec2: make another one"))
 }
 
 fn refuse_rebinding(old: &str, new: &str) -> Result<(), Error> {

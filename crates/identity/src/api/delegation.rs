@@ -6,10 +6,6 @@ use crate::store::access_rules::AccessRuleRow;
 use serde_json::Value;
 
 impl Resolved {
-    fn is_delegated(&self) -> bool {
-        self.trust.is_some() || self.application_credential.is_some() || self.is_of_ec2_key()
-    }
-
     /// A trust's token, or an EC2 key's, makes nothing that would outlive what it is of.
     pub(super) fn refuse_trust(&self) -> Result<(), Error> {
         if self.trust.is_none() && !self.is_of_ec2_key() {

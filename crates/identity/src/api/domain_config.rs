@@ -77,6 +77,13 @@ fn shown(all: &[(String, String, Value)], group: Option<&str>, option: Option<&s
 
 async fn defaults(_: Identity, call: Call) -> Answer {
     let (group, option) = place(&call)?;
+    if let (Some(g), Some(o)) = (group, option)
+        && is_sensitive(g, o)
+    {
+        return Err(Error::forbidden(format!(
+            "Invalid domain specific configuration: Reading the default for option {o} in group {g} is not supported."
+        )));
+    }
     let all: Vec<(String, String, Value)> = DEFAULTS
         .iter()
         .map(|(g, o, v)| ((*g).to_owned(), (*o).to_owned(), serde_json::from_str(v).unwrap_or_default()))
@@ -139,7 +146,7 @@ async fn create(me: Identity, call: Call) -> Answer {
     Ok(Reply::json(status, &shown(&all, None, None).unwrap_or_else(|| json!({"config": {}}))))
 }
 
-/// Changes options that are there, of the group or option of the path only. Answers with the whole.
+/// Changes the group or the option of the path, which must be there, or any options of any groups. Answers with the whole.
 async fn update(me: Identity, call: Call) -> Answer {
     let domain = require_domain(&me, &call).await?;
     let (group, option) = place(&call)?;
@@ -163,7 +170,8 @@ async fn update(me: Identity, call: Call) -> Answer {
         )));
     }
     let known = domain_configs::of_domain(me.db(), &domain).await?;
-    if known.is_empty() || group.is_some_and(|g| !known.iter().any(|k| k.group_name == g)) {
+    let is_there = |k: &OptionRow| group.is_none_or(|g| k.group_name == g) && option.is_none_or(|o| k.option_name == o);
+    if group.is_some() && !known.iter().any(is_there) {
         return Err(missing(&domain, group, option));
     }
     let mut tx = me.db().begin().await?;
@@ -180,7 +188,7 @@ async fn delete(me: Identity, call: Call) -> Answer {
     let (group, option) = place(&call)?;
     let known = domain_configs::of_domain(me.db(), &domain).await?;
     let is_there = |k: &OptionRow| group.is_none_or(|g| k.group_name == g) && option.is_none_or(|o| k.option_name == o);
-    if !known.iter().any(is_there) {
+    if group.is_some() && !known.iter().any(is_there) {
         return Err(missing(&domain, group, option));
     }
     let mut tx = me.db().begin().await?;

@@ -1,15 +1,15 @@
-//! `/v3/OS-EP-FILTER`: endpoints, and groups of endpoints by a filter, associated with projects. As with Keystone's
-//! default catalog driver the associations are kept and shown, and tokens show every endpoint all the same.
+//! `/v3/OS-EP-FILTER`: endpoints, and groups of endpoints by a filter, associated with projects. A project that is
+//! associated with any sees only those in its tokens' catalogs.
 
 use super::kit::{Answer, Fields, collection, exact, linked, member, new_id, no_content, stored, to};
-use super::projects::with_tags;
+use super::projects::{render_project, with_tags};
 use super::{endpoints, guarded};
 use crate::store::catalog::{self, EndpointRow};
 use crate::store::endpoint_filter::{self as filter, EndpointGroupRow, Join};
 use crate::store::projects::{self, ProjectRow};
 use crate::{Error, Identity};
 use platform_http::{Call, Method, Route};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const GROUPS: &str = "/v3/OS-EP-FILTER/endpoint_groups";
 const GROUP: &str = "/v3/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}";
@@ -18,7 +18,7 @@ const ENDPOINT: &str = "/v3/OS-EP-FILTER/projects/{project_id}/endpoints/{endpoi
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     let routes = vec![
-        Route::get(GROUPS, to(list)).policy(&["identity:list_endpoint_groups"]),
+        Route::get(GROUPS, to(list)).policy(&["identity:list_endpoint_groups"]).schema("endpoint_groups.list"),
         Route::post(GROUPS, to(create)).policy(&["identity:create_endpoint_group"]).schema("endpoint_groups.create"),
         Route::get(GROUP, to(show)).policy(&["identity:get_endpoint_group"]),
         Route::patch(GROUP, to(update)).policy(&["identity:update_endpoint_group"]).schema("endpoint_groups.update"),
@@ -70,13 +70,25 @@ async fn list(me: Identity, call: Call) -> Answer {
     collection(&call, "endpoint_groups", items)
 }
 
+/// The filters of the body, which must be by one of three attributes at least.
+fn filters(call: &Call) -> Result<String, Error> {
+    let filters = &call.json()["endpoint_group"]["filters"];
+    if filters.as_object().is_none_or(Map::is_empty) {
+        return Err(Error::bad_request("filters field is required and cannot be empty"));
+    }
+    if ["service_id", "region_id", "interface"].iter().all(|key| filters[key].is_null()) {
+        return Err(Error::missing("service_id or region_id or interface", "endpoint_group"));
+    }
+    Ok(filters.to_string())
+}
+
 async fn create(me: Identity, call: Call) -> Answer {
     let f = Fields::of(&call, "endpoint_group");
     let row = EndpointGroupRow {
         id: new_id(),
         name: f.text("name").unwrap_or_default(),
         description: f.text("description"),
-        filters: call.json()["endpoint_group"]["filters"].to_string(),
+        filters: filters(&call)?,
     };
     let mut tx = me.db().begin().await?;
     filter::insert_group(&mut tx, &row).await?;
@@ -97,11 +109,11 @@ async fn update(me: Identity, call: Call) -> Answer {
     }
     f.set_text("description", &mut row.description);
     if f.has("filters") {
-        row.filters = call.json()["endpoint_group"]["filters"].to_string();
+        row.filters = filters(&call)?;
     }
     let mut tx = me.db().begin().await?;
     filter::update_group(&mut tx, &row).await?;
-    tx.commit().await?;
+    me.commit_change(tx).await?;
     Ok(member(200, "endpoint_group", render(&call, &row)))
 }
 
@@ -109,15 +121,8 @@ async fn delete(me: Identity, call: Call) -> Answer {
     let row = group(&me, &call).await?;
     let mut tx = me.db().begin().await?;
     filter::delete_group(&mut tx, &row.id).await?;
-    tx.commit().await?;
+    me.commit_change(tx).await?;
     no_content()
-}
-
-/// Whether the group's filter takes the endpoint: every attribute it names is the same.
-fn takes(g: &EndpointGroupRow, e: &EndpointRow) -> bool {
-    let shown = json!({"service_id": e.service_id, "region_id": e.region_id, "interface": e.interface,
-                       "enabled": e.enabled});
-    stored(&g.filters).as_object().is_some_and(|f| f.iter().all(|(k, v)| shown[k] == *v))
 }
 
 async fn projects_of_group(me: Identity, call: Call) -> Answer {
@@ -131,14 +136,14 @@ async fn shown_projects(me: &Identity, call: &Call, ids: Vec<String>) -> Answer 
     for id in ids {
         rows.extend(projects::get(me.db(), &id).await?);
     }
-    let items = with_tags(me, call, &rows).await?;
+    let items = with_tags(me, call, &rows, render_project).await?;
     collection(call, "projects", items)
 }
 
 async fn endpoints_of_group(me: Identity, call: Call) -> Answer {
     let row = group(&me, &call).await?;
     let all = catalog::endpoints(me.db()).await?;
-    let items = all.iter().filter(|e| takes(&row, e)).map(|e| endpoints::render(&call, e)).collect();
+    let items = all.iter().filter(|e| row.takes(e)).map(|e| endpoints::render(&call, e)).collect();
     collection(&call, "endpoints", items)
 }
 
@@ -148,7 +153,9 @@ async fn show_in_project(me: Identity, call: Call) -> Answer {
     if !joined.contains(&row.id) {
         return Err(Error::gone_missing("Endpoint Group Project Association not found"));
     }
-    Ok(member(200, "endpoint_group", render(&call, &row)))
+    let own = json!({"endpoint_group_id": row.id, "project_id": project.id});
+    let path = format!("OS-EP-FILTER/endpoint_groups/{}/projects/{}", row.id, project.id);
+    Ok(member(200, "project_endpoint_group", linked(&call, &path, own)))
 }
 
 async fn join_group(me: Identity, call: Call) -> Answer {
@@ -157,7 +164,7 @@ async fn join_group(me: Identity, call: Call) -> Answer {
     if !filter::join(&mut tx, Join::Group, &project.id, &row.id).await? {
         return Err(Error::conflict("project_endpoint_group", "Duplicate entry"));
     }
-    tx.commit().await?;
+    me.commit_change(tx).await?;
     no_content()
 }
 
@@ -167,7 +174,7 @@ async fn part_group(me: Identity, call: Call) -> Answer {
     if !filter::part(&mut tx, Join::Group, &project.id, &row.id).await? {
         return Err(Error::gone_missing("Endpoint Group Project Association not found"));
     }
-    tx.commit().await?;
+    me.commit_change(tx).await?;
     no_content()
 }
 
@@ -187,7 +194,7 @@ async fn endpoints_of_project(me: Identity, call: Call) -> Answer {
     let groups: Vec<EndpointGroupRow> =
         filter::groups(me.db()).await?.into_iter().filter(|g| joined.contains(&g.id)).collect();
     let all = catalog::endpoints(me.db()).await?;
-    let own = all.iter().filter(|e| direct.contains(&e.id) || groups.iter().any(|g| takes(g, e)));
+    let own = all.iter().filter(|e| direct.contains(&e.id) || groups.iter().any(|g| g.takes(e)));
     collection(&call, "endpoints", own.map(|e| endpoints::render(&call, e)).collect())
 }
 
@@ -200,8 +207,10 @@ async fn projects_of_endpoint(me: Identity, call: Call) -> Answer {
 async fn join_endpoint(me: Identity, call: Call) -> Answer {
     let (row, project) = (endpoint(&me, &call).await?, project(&me, &call).await?);
     let mut tx = me.db().begin().await?;
-    filter::join(&mut tx, Join::Endpoint, &project.id, &row.id).await?;
-    tx.commit().await?;
+    if !filter::join(&mut tx, Join::Endpoint, &project.id, &row.id).await? {
+        return Err(Error::conflict("project_endpoint", "Duplicate entry"));
+    }
+    me.commit_change(tx).await?;
     no_content()
 }
 
@@ -221,6 +230,6 @@ async fn part_endpoint(me: Identity, call: Call) -> Answer {
     if !filter::part(&mut tx, Join::Endpoint, &project.id, &row.id).await? {
         return Err(not_joined(&row, &project));
     }
-    tx.commit().await?;
+    me.commit_change(tx).await?;
     no_content()
 }

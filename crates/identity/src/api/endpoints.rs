@@ -14,7 +14,7 @@ const KNOWN: &[&str] = &["service_id", "region_id", "region", "interface", "url"
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     let routes = vec![
-        Route::get("/v3/endpoints", to(list)).policy(&["identity:list_endpoints"]),
+        Route::get("/v3/endpoints", to(list)).policy(&["identity:list_endpoints"]).schema("endpoints.list"),
         Route::post("/v3/endpoints", to(create)).policy(&["identity:create_endpoint"]).schema("endpoints.create"),
         Route::get("/v3/endpoints/{endpoint_id}", to(show)).policy(&["identity:get_endpoint"]),
         Route::patch("/v3/endpoints/{endpoint_id}", to(update))
@@ -59,7 +59,7 @@ async fn region(me: &Identity, body: Fields<'_>) -> Result<(Option<String>, bool
     match catalog::region(me.db(), &id).await? {
         Some(_) => Ok((Some(id), false)),
         None if make => Ok((Some(id), true)),
-        None => Err(Error::missing("region_id", "endpoint")),
+        None => Err(Error::missing("endpoint region_id", "region table")),
     }
 }
 
@@ -71,7 +71,7 @@ async fn make_region(tx: &mut Tx, id: Option<&String>) -> Result<(), Error> {
 
 async fn require_service(me: &Identity, id: &str) -> Result<(), Error> {
     services::find(me, id).await.map(drop).map_err(|e| match e {
-        Error::Refused { .. } => Error::missing("service_id", "endpoint"),
+        Error::Refused { .. } => Error::missing("endpoint service_id", "service table"),
         other => other,
     })
 }
@@ -80,9 +80,7 @@ fn require_good_url(url: &str) -> Result<(), Error> {
     if url_is_well_formed(url) {
         Ok(())
     } else {
-        Err(Error::bad_request(format!(
-            "The server could not comply with the request since the url is malformed: {url}"
-        )))
+        Err(Error::bad_request(format!("Cannot create an endpoint with an invalid URL: {url}.")))
     }
 }
 

@@ -135,6 +135,15 @@ async fn permitted(me: &Identity, call: &Call, rule: &str, actors: Actors) -> Re
     if let Some((what, id)) = missing {
         return Err(Error::not_found(what, id));
     }
+    if let (On::System, Some(r)) = (on, &role)
+        && r.domain_id.is_some()
+        && rule == "identity:create_grant"
+    {
+        return Err(Error::bad_request(format!(
+            "Role {} is a domain-specific role. Unable to use a domain-specific role in a system assignment.",
+            r.id
+        )));
+    }
     if let (Some(Some(domain)), Some(r)) = (project_domain, &role)
         && r.domain_id.as_ref().is_some_and(|d| *d != domain)
         && rule == "identity:create_grant"

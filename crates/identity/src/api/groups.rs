@@ -18,7 +18,7 @@ const KNOWN: &[&str] = &["name", "domain_id", "description"];
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![
-        Route::get("/v3/groups", to(list)).policy(&["identity:list_groups"]),
+        Route::get("/v3/groups", to(list)).policy(&["identity:list_groups"]).schema("groups.list"),
         Route::post("/v3/groups", to(create)).policy(&["identity:create_group"]).schema("groups.create"),
         Route::get("/v3/groups/{group_id}", to(show)).policy(&["identity:get_group"]),
         Route::patch("/v3/groups/{group_id}", to(update)).policy(&["identity:update_group"]).schema("groups.update"),
@@ -39,7 +39,12 @@ fn render(call: &Call, g: &GroupRow) -> Value {
 
 pub(super) async fn of_user(me: &Identity, call: &Call, user_id: &str) -> Result<Vec<Value>, Error> {
     let filter = GroupFilter { user_id: Some(user_id), name: call.query.last("name"), ..GroupFilter::default() };
-    Ok(groups::list(me.db(), &filter).await?.iter().map(|g| render(call, g)).collect())
+    let mut items: Vec<Value> = groups::list(me.db(), &filter).await?.iter().map(|g| render(call, g)).collect();
+    for item in &mut items {
+        // only memberships by federation end
+        item["membership_expires_at"] = Value::Null;
+    }
+    Ok(items)
 }
 
 async fn permitted(me: &Identity, call: &Call, rule: &str) -> Result<GroupRow, Error> {
@@ -65,11 +70,11 @@ async fn create(me: Identity, call: Call) -> Answer {
     let row = GroupRow {
         id: new_id(),
         domain_id: body.text("domain_id").unwrap_or_else(|| own_domain(&call)),
-        name: body.text("name").unwrap_or_default(),
+        name: body.name().unwrap_or_default(),
         description: body.text("description").unwrap_or_default(),
         extra: body.extra(KNOWN),
     };
-    me.allow(&call, "identity:create_group", &Target::new().with("target.group.domain_id", &row.domain_id))?;
+    me.allow(&call, "identity:create_group", &Target::new().with("target.group.domain_id", body.text("domain_id")))?;
     users::require_domain(&me, &row.domain_id).await?;
     let mut tx = me.db().begin().await?;
     groups::insert(&mut tx, &row).await.map_err(duplicate_is("group", || duplicate(&row)))?;
@@ -90,10 +95,8 @@ async fn update(me: Identity, call: Call) -> Answer {
     let mut row = permitted(&me, &call, "identity:update_group").await?;
     let body = Fields::of(&call, "group");
     body.same_id(&row.id)?;
-    if body.text("domain_id").is_some_and(|d| d != row.domain_id) {
-        return Err(Error::bad_request("Update of `domain_id` is not allowed."));
-    }
-    if let Some(name) = body.text("name") {
+    body.same_domain(Some(&row.domain_id))?;
+    if let Some(name) = body.name() {
         row.name = name;
     }
     if body.has("description") {

@@ -82,7 +82,9 @@ async fn create(me: Identity, call: Call) -> Answer {
         return Err(Error::forbidden(format!("{} cannot be an implied roles.", implied.id)));
     }
     let mut tx = me.db().begin().await?;
-    roles::imply(&mut tx, &prior.id, &implied.id).await?;
+    if !roles::imply(&mut tx, &prior.id, &implied.id).await? {
+        return Err(Error::conflict("implied_role", "Duplicate entry"));
+    }
     me.commit_change(tx).await?;
     Ok(Reply::json(201, &inference(&call, &prior, &implied)))
 }

@@ -7,6 +7,7 @@ use base::Scope;
 use base::policy::Target;
 use futures_util::TryFutureExt;
 use futures_util::future::BoxFuture;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use platform_http::{Call, Fault, Query, Reply};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -24,8 +25,16 @@ where
         if holds_null(&call) {
             return Box::pin(async { Err(Fault::bad_request("Null characters are not allowed.")) });
         }
-        Box::pin(handler(me, call).map_err(Fault::from))
+        if !matches!(call.json(), Value::Object(_) | Value::Null) {
+            return Box::pin(async { Err(Error::malformed().into()) });
+        }
+        Box::pin(handler(me, call).map_ok(varying).map_err(Fault::from))
     }
+}
+
+/// Every answer depends on who asks, unless it says what else it depends on.
+fn varying(reply: Reply) -> Reply {
+    if reply.headers.contains_key("vary") { reply } else { reply.header("vary", "X-Auth-Token") }
 }
 
 /// A null character anywhere in path, query or body: PostgreSQL cannot store it, and nothing is named with it.
@@ -60,7 +69,7 @@ pub(crate) fn linked(call: &Call, path: &str, mut value: Value) -> Value {
 
 /// `{"user": {…}}`.
 pub(crate) fn member(status: u16, key: &str, value: Value) -> Reply {
-    Reply::json(status, &json!({key: value})).header("vary", "X-Auth-Token")
+    Reply::json(status, &json!({key: value}))
 }
 
 /// Most items of one answer when `limit` asks for pages: Keystone's `max_db_limit`.
@@ -73,7 +82,7 @@ pub(crate) fn collection(call: &Call, key: &str, mut items: Vec<Value>) -> Answe
         let at = at.ok_or_else(|| Error::gone_missing(format!("Marker {marker} could not be found.")))?;
         items.drain(..=at);
     }
-    let here = format!("{}{}", call.root_url, call.path);
+    let here = format!("{}{}", call.root_url, call.path.trim_end_matches('/'));
     let mut body =
         json!({"links": {"next": null, "self": format!("{here}{}", query_text(&call.query)), "previous": null}});
     if let Some(limit) = page_size(&call.query)?
@@ -86,7 +95,7 @@ pub(crate) fn collection(call: &Call, key: &str, mut items: Vec<Value>) -> Answe
         body["truncated"] = json!(true);
     }
     body[key] = items.into();
-    Ok(Reply::json(200, &body).header("vary", "X-Auth-Token"))
+    Ok(Reply::json(200, &body))
 }
 
 fn page_size(query: &Query) -> Result<Option<usize>, Error> {
@@ -98,9 +107,22 @@ fn page_size(query: &Query) -> Result<Option<usize>, Error> {
     }
 }
 
+/// What a query may hold as it is (RFC 3986), without what separates its parts.
+const IN_QUERIES: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b',')
+    .remove(b'/');
+
 fn query_text(query: &Query) -> String {
-    let encode = |s: &str| percent_encoding::utf8_percent_encode(s, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let pairs: Vec<String> = query.0.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    let encode = |s: &str| utf8_percent_encode(s, IN_QUERIES).to_string();
+    let pair =
+        |(k, v): &(String, String)| if v.is_empty() { encode(k) } else { format!("{}={}", encode(k), encode(v)) };
+    let pairs: Vec<String> = query.0.iter().map(pair).collect();
     if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
@@ -154,6 +176,10 @@ impl<'a> Fields<'a> {
     /// Text; null and missing alike are `None`.
     pub(crate) fn text(self, key: &str) -> Option<String> {
         self.0.get(key)?.as_str().map(str::to_owned)
+    }
+    /// The name, without blanks around it: of everything but roles and what belongs to users.
+    pub(crate) fn name(self) -> Option<String> {
+        self.text("name").map(|name| name.trim().to_owned())
     }
     /// Sets `to` if the body says anything about it; null counts as nothing there.
     pub(crate) fn set_text(self, key: &str, to: &mut Option<String>) {
@@ -215,6 +241,13 @@ impl<'a> Fields<'a> {
             _ => Ok(()),
         }
     }
+    /// Refuses a domain in the body that is not the thing's own.
+    pub(crate) fn same_domain(self, id: Option<&str>) -> Result<(), Error> {
+        if self.has("domain_id") && self.text("domain_id").as_deref() != id {
+            return Err(Error::bad_request("Cannot change Domain ID"));
+        }
+        Ok(())
+    }
 }
 
 /// Stored JSON.
@@ -245,7 +278,7 @@ pub(crate) fn refuse_immutable(options: &str, what: &str, id: &str, change: Opti
     }
     let verb = if change.is_some() { "update" } else { "delete" };
     Err(Error::forbidden(format!(
-        "Cannot {verb} immutable {what} {id}. Set resource option \"immutable\" to false first."
+        "Unable to {verb} immutable {what} resource: `{id}. Set resource option \"immutable\" to false first."
     )))
 }
 

@@ -3,6 +3,7 @@
 use super::guarded;
 use super::kit::{Answer, Fields, collection, exact, linked, member, new_id, no_content, to};
 use crate::error::duplicate_is;
+use crate::store::catalog;
 use crate::store::limits::{self, LimitRow};
 use crate::store::projects::{self, ProjectFilter};
 use crate::{Error, Identity};
@@ -16,7 +17,7 @@ const ONE: &str = "/v3/limits/{limit_id}";
 pub(super) fn routes() -> Vec<Route<Identity>> {
     let mut routes: Vec<Route<Identity>> = [
         Route::get("/v3/limits/model", to(model)).policy(&["identity:get_limit_model"]),
-        Route::get("/v3/limits", to(list)).policy(&["identity:list_limits"]),
+        Route::get("/v3/limits", to(list)).policy(&["identity:list_limits"]).schema("limits.list"),
         Route::post("/v3/limits", to(create)).policy(&["identity:create_limits"]).schema("limits.create"),
         Route::patch(ONE, to(update)).policy(&["identity:update_limit"]).schema("limits.update"),
         Route::delete(ONE, to(delete)).policy(&["identity:delete_limit"]),
@@ -89,6 +90,14 @@ async fn create(me: Identity, call: Call) -> Answer {
         let f = Fields::over(asked);
         let (service, region) = (f.text("service_id").unwrap_or_default(), f.text("region_id"));
         let name = f.text("resource_name").unwrap_or_default();
+        if catalog::service(me.db(), &service).await?.is_none() {
+            return Err(Error::missing("service_id", "limit"));
+        }
+        if let Some(id) = &region
+            && catalog::region(me.db(), id).await?.is_none()
+        {
+            return Err(Error::missing("region_id", "limit"));
+        }
         let base = registered
             .iter()
             .find(|r| r.service_id == service && r.region_id == region && r.resource_name == name)

@@ -35,7 +35,8 @@ pub(crate) use credentials::id_of_access_key;
 use crate::Identity;
 use crate::schema;
 use base::policy::Target;
-use platform_http::{Fault, Reply, Route};
+use platform_http::{Fault, Method, Reply, Route};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(crate) fn routes() -> Vec<Route<Identity>> {
@@ -70,7 +71,7 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
     all.into_iter().flatten().map(checked).map(audited::audited).collect()
 }
 
-/// Puts the check of the route's schema before its handler.
+/// Puts the check of the route's schema before its handler: of the query where things are listed, else of the body.
 fn checked(route: Route<Identity>) -> Route<Identity> {
     let Some(name) = route.schema else { return route };
     assert!(schema::exists(name), "no schema {name}");
@@ -78,7 +79,12 @@ fn checked(route: Route<Identity>) -> Route<Identity> {
     let checked = Arc::new(move |me: Identity, call: platform_http::Call| {
         let handler = handler.clone();
         let work: futures_util::future::BoxFuture<'static, Result<Reply, Fault>> = Box::pin(async move {
-            schema::check(name, call.json())?;
+            match (&call.method, call.json()) {
+                (&Method::GET | &Method::HEAD, _) => schema::check_query(name, &call.query)?,
+                // no body is an empty one
+                (_, Value::Null) => schema::check(name, &json!({}))?,
+                (_, body) => schema::check(name, body)?,
+            }
             handler(me, call).await
         });
         work

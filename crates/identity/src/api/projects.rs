@@ -13,14 +13,14 @@ use platform_http::{Call, Query, Route};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// Keystone's `max_project_tree_depth`: domain included.
+/// Keystone's `max_project_tree_depth`: the domain is not counted.
 const MAX_DEPTH: usize = 5;
 const KNOWN: &[&str] =
     &["name", "domain_id", "parent_id", "is_domain", "enabled", "description", "options", "tags", "parents", "subtree"];
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![
-        Route::get("/v3/projects", to(list)).policy(&["identity:list_projects"]),
+        Route::get("/v3/projects", to(list)).policy(&["identity:list_projects"]).schema("projects.list"),
         Route::post("/v3/projects", to(create)).policy(&["identity:create_project"]).schema("projects.create"),
         Route::get("/v3/projects/{project_id}", to(show)).policy(&["identity:get_project"]),
         Route::patch("/v3/projects/{project_id}", to(update))
@@ -74,20 +74,25 @@ async fn list(me: Identity, call: Call) -> Answer {
         of_user: None,
     };
     let found = projects::list(me.db(), &filter).await?;
-    let mut items = with_tags(&me, &call, &found).await?;
+    let mut items = with_tags(&me, &call, &found, render_project).await?;
     inexact(&call, &mut items);
     filter_by_tags(&call.query, &mut items);
     collection(&call, "projects", items)
 }
 
-/// All of a list with their tags, in one query for all.
-pub(super) async fn with_tags(me: &Identity, call: &Call, found: &[ProjectRow]) -> Result<Vec<Value>, Error> {
+/// All of a list, rendered with their tags, which are read in one query for all.
+pub(super) async fn with_tags(
+    me: &Identity,
+    call: &Call,
+    found: &[ProjectRow],
+    render: fn(&Call, &ProjectRow, &[String]) -> Value,
+) -> Result<Vec<Value>, Error> {
     let mut tags: HashMap<String, Vec<String>> = HashMap::new();
     for (project, tag) in projects::all_tags(me.db()).await? {
         tags.entry(project).or_default().push(tag);
     }
     let none = Vec::new();
-    Ok(found.iter().map(|p| render_project(call, p, tags.get(&p.id).unwrap_or(&none))).collect())
+    Ok(found.iter().map(|p| render(call, p, tags.get(&p.id).unwrap_or(&none))).collect())
 }
 
 fn filter_by_tags(query: &Query, items: &mut Vec<Value>) {
@@ -113,7 +118,7 @@ async fn create(me: Identity, call: Call) -> Answer {
     let (domain_id, parent_id) = place(&me, &call, body).await?;
     let row = ProjectRow {
         id: new_id(),
-        name: body.text("name").unwrap_or_default(),
+        name: body.name().unwrap_or_default(),
         is_domain: domain_id.is_none(),
         domain_id,
         parent_id,
@@ -122,7 +127,11 @@ async fn create(me: Identity, call: Call) -> Answer {
         options: body.options_over("{}"),
         extra: body.extra(KNOWN),
     };
-    me.allow(&call, "identity:create_project", &target(Some(&row)))?;
+    me.allow(
+        &call,
+        "identity:create_project",
+        &Target::new().with("target.project.domain_id", body.text("domain_id")),
+    )?;
     require_room(&me, &row).await?;
     let mut tags = tags_in(&call.json()["project"]);
     tags.sort();
@@ -133,7 +142,7 @@ async fn create(me: Identity, call: Call) -> Answer {
     Ok(member(201, "project", render_project(&call, &row, &tags)))
 }
 
-fn duplicate(p: &ProjectRow) -> String {
+pub(super) fn duplicate(p: &ProjectRow) -> String {
     match &p.domain_id {
         Some(domain) => {
             format!(
@@ -155,9 +164,7 @@ async fn place(me: &Identity, call: &Call, body: Fields<'_>) -> Result<(Option<S
     let (domain, parent) = (body.text("domain_id"), body.text("parent_id"));
     if body.flag("is_domain") == Some(true) {
         if parent.is_some() || domain.is_some() {
-            return Err(Error::bad_request(
-                "A project acting as a domain cannot have a domain or a parent of its own.",
-            ));
+            return Err(Error::bad_request("only root projects are allowed to act as domains."));
         }
         return Ok((None, None));
     }
@@ -165,20 +172,29 @@ async fn place(me: &Identity, call: &Call, body: Fields<'_>) -> Result<(Option<S
         let domain = domain.unwrap_or_else(|| own_domain(call));
         return Ok((Some(domain.clone()), Some(domain)));
     };
-    let parent = projects::get(me.db(), &parent_id).await?.ok_or_else(|| Error::not_found("project", &parent_id))?;
-    let of_parent = parent.domain_id.unwrap_or(parent.id);
-    if domain.as_ref().is_some_and(|d| *d != of_parent) {
-        return Err(Error::bad_request(format!(
-            "Cannot create project, the parent (with ID {parent_id}) is in a different domain."
-        )));
-    }
-    Ok((Some(of_parent), Some(parent_id)))
+    let parent = projects::get(me.db(), &parent_id).await?.ok_or_else(|| missing("project", &parent_id))?;
+    let domain = domain.unwrap_or_else(|| own_domain(call));
+    let why = match parent.domain_id {
+        None if domain != parent.id => format!(
+            "Cannot create project, the parent ({parent_id}) is acting as a domain, but this project's domain id ({domain}) does not match the parent's id."
+        ),
+        Some(other) if domain != other => format!(
+            "Cannot create project, since it specifies its domain_id {domain}, but specifies a parent in a different domain ({other})."
+        ),
+        _ => return Ok((Some(domain), Some(parent_id))),
+    };
+    Err(Error::bad_request(why))
+}
+
+/// What the body names must be there: 400, not 404, which is for what the path names.
+fn missing(what: &str, id: &str) -> Error {
+    Error::bad_request(Error::not_found(what, id).to_string())
 }
 
 /// The branch it is to hang on: there, enabled, and not too long yet.
 async fn require_room(me: &Identity, p: &ProjectRow) -> Result<(), Error> {
     let (Some(domain_id), Some(parent_id)) = (&p.domain_id, &p.parent_id) else { return Ok(()) };
-    let domain = projects::domain(me.db(), domain_id).await?.ok_or_else(|| Error::not_found("domain", domain_id))?;
+    let domain = projects::domain(me.db(), domain_id).await?.ok_or_else(|| missing("domain", domain_id))?;
     let mut branch = projects::above(me.db(), parent_id).await?;
     branch.extend(projects::get(me.db(), parent_id).await?);
     if let Some(off) = branch.iter().chain([&domain]).find(|p| !p.enabled) {
@@ -187,7 +203,7 @@ async fn require_room(me: &Identity, p: &ProjectRow) -> Result<(), Error> {
             off.id
         )));
     }
-    if branch.iter().filter(|p| !p.is_domain).count() + 2 > MAX_DEPTH {
+    if branch.iter().filter(|p| !p.is_domain).count() + 1 > MAX_DEPTH {
         return Err(Error::forbidden(format!("Max hierarchy depth reached for {parent_id} branch.")));
     }
     Ok(())
@@ -203,11 +219,11 @@ async fn show(me: Identity, call: Call) -> Answer {
 
 /// `parents_as_list`, `subtree_as_ids` and their like.
 async fn add_relatives(me: &Identity, call: &Call, p: &ProjectRow, value: &mut Value) -> Result<(), Error> {
-    let has = |key: &str| call.query.has(key);
-    if has("parents_as_list") && has("parents_as_ids") || has("subtree_as_list") && has("subtree_as_ids") {
-        return Err(Error::bad_request(
-            "Cannot use list and ids of the same relatives: the two query parameters exclude each other.",
-        ));
+    let has = |key: &str| query_flag(&call.query, key) == Some(true);
+    for (list, ids) in [("parents_as_list", "parents_as_ids"), ("subtree_as_list", "subtree_as_ids")] {
+        if has(list) && has(ids) {
+            return Err(Error::bad_request(format!("Cannot use {list} and {ids} query params at the same time.")));
+        }
     }
     let user = call.cx.user_id().map(|u| u.as_str()).unwrap_or_default();
     let filter = ProjectFilter { of_user: Some(user), ..ProjectFilter::default() };
@@ -219,17 +235,16 @@ async fn add_relatives(me: &Identity, call: &Call, p: &ProjectRow, value: &mut V
         ] {
             if has(key) {
                 let mine: Vec<ProjectRow> = all.into_iter().filter(|p| own.iter().any(|o| o.id == p.id)).collect();
-                let items = with_tags(me, call, &mine).await?;
+                let items = with_tags(me, call, &mine, render_project).await?;
                 value[name] = items.into_iter().map(|p| json!({"project": p})).collect();
             }
         }
     }
     if has("parents_as_ids") {
         let above = projects::above(me.db(), &p.id).await?;
-        let ids = above.iter().rev().fold(Value::Null, |inner, p| json!({&*p.id: inner}));
         // the domain is the root of the tree
-        let root = p.domain_id.as_ref().map(|d| json!({&**d: null}));
-        value["parents"] = if ids.is_null() { root.unwrap_or(Value::Null) } else { ids };
+        let root = p.domain_id.as_ref().map_or(Value::Null, |d| json!({&**d: null}));
+        value["parents"] = above.iter().rev().fold(root, |inner, p| json!({&*p.id: inner}));
     }
     if has("subtree_as_ids") {
         let below = projects::below(me.db(), &p.id).await?;
@@ -266,7 +281,7 @@ pub(super) async fn apply(me: &Identity, id: &str, body: Fields<'_>) -> Result<P
     let mut tx = me.db().begin().await?;
     let mut row = projects::lock(&mut tx, id).await?.ok_or_else(|| Error::not_found("project", id))?;
     let was_enabled = row.enabled;
-    if let Some(name) = body.text("name") {
+    if let Some(name) = body.name() {
         row.name = name;
     }
     if body.has("description") {
@@ -292,9 +307,7 @@ fn refuse_moving(old: &ProjectRow, body: Fields<'_>) -> Result<(), Error> {
     if body.has("parent_id") && body.text("parent_id") != old.parent_id {
         return Err(Error::forbidden("Update of `parent_id` is not allowed."));
     }
-    if body.has("domain_id") && body.text("domain_id") != old.domain_id {
-        return Err(Error::bad_request("Update of `domain_id` is not allowed."));
-    }
+    body.same_domain(old.domain_id.as_deref())?;
     if body.flag("is_domain").is_some_and(|d| d != old.is_domain) {
         return Err(Error::bad_request("Update of `is_domain` is not allowed."));
     }
@@ -314,7 +327,7 @@ async fn require_consistent_branch(me: &Identity, p: &ProjectRow) -> Result<(), 
             )));
         }
     } else if projects::above(me.db(), &p.id).await?.iter().any(|c| !c.enabled) {
-        return Err(Error::forbidden(format!("Cannot enable project {} since it has disabled parents.", p.id)));
+        return Err(Error::forbidden(format!("Cannot enable project {} since it has disabled parents", p.id)));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ const KNOWN: &[&str] = &["description", "parent_region_id"];
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     let routes = vec![
-        Route::get("/v3/regions", to(list)).policy(&["identity:list_regions"]),
+        Route::get("/v3/regions", to(list)).policy(&["identity:list_regions"]).schema("regions.list"),
         Route::post("/v3/regions", to(create)).policy(&["identity:create_region"]).schema("regions.create"),
         Route::put("/v3/regions/{region_id}", to(create)).policy(&["identity:create_region"]).schema("regions.create"),
         Route::get("/v3/regions/{region_id}", to(show)).policy(&["identity:get_region"]),

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 pub(super) fn routes() -> Vec<Route<Identity>> {
     const ONE: &str = "/v3/registered_limits/{registered_limit_id}";
     let routes = vec![
-        Route::get("/v3/registered_limits", to(list)).policy(&["identity:list_registered_limits"]),
+        Route::get("/v3/registered_limits", to(list))
+            .policy(&["identity:list_registered_limits"])
+            .schema("registered_limits.list"),
         Route::post("/v3/registered_limits", to(create))
             .policy(&["identity:create_registered_limits"])
             .schema("registered_limits.create"),

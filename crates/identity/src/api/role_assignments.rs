@@ -156,7 +156,8 @@ fn render(call: &Call, held: &Held, names: &Names, with_names: bool) -> Option<V
         value["links"]["membership"] = json!(url(call, &format!("groups/{group}/users/{}", r.actor_id)));
     }
     if let Some(prior) = &held.by_role {
-        value["links"]["prior_role"] = json!(url(call, &format!("prior_roles/{prior}/implies/{}", r.role_id)));
+        // as Keystone writes it, the wrong way round
+        value["links"]["prior_role"] = json!(url(call, &format!("prior_role/{}/implies/{prior}", r.role_id)));
     }
     Some(value)
 }
@@ -168,7 +169,7 @@ fn path(held: &Held) -> String {
         Some(group) => ("group", group),
         None => (actor_type.as_str(), actor_id),
     };
-    let role_id = held.given_role.as_ref().unwrap_or(role_id);
+    let role_id = held.by_role.as_ref().unwrap_or(role_id);
     let (target_type, target_id) = match &held.inherited_from {
         Some((kind, id)) => (kind.as_str(), id),
         None => (target_type.as_str(), target_id),

@@ -14,7 +14,9 @@ const KNOWN: &[&str] = &["name", "domain_id", "description", "options"];
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![
-        Route::get("/v3/roles", to(list)).policy(&["identity:list_roles", "identity:list_domain_roles"]),
+        Route::get("/v3/roles", to(list))
+            .policy(&["identity:list_roles", "identity:list_domain_roles"])
+            .schema("roles.list"),
         Route::post("/v3/roles", to(create))
             .policy(&["identity:create_role", "identity:create_domain_role"])
             .schema("roles.create"),

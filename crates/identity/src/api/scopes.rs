@@ -3,7 +3,7 @@
 use super::domains::render_domain;
 use super::guarded;
 use super::kit::{Answer, collection, to, url};
-use super::projects::with_tags;
+use super::projects::{render_project, with_tags};
 use crate::store::assignments::{self, On};
 use crate::store::projects::{self, ProjectFilter};
 use crate::{Error, Identity};
@@ -31,7 +31,7 @@ async fn own_projects(me: Identity, call: Call) -> Answer {
     let user = user_id(&call);
     let filter = ProjectFilter { of_user: Some(user), enabled: Some(true), ..ProjectFilter::default() };
     let found = projects::list(me.db(), &filter).await?;
-    let items = with_tags(&me, &call, &found).await?;
+    let items = with_tags(&me, &call, &found, render_project).await?;
     collection(&call, "projects", items)
 }
 
@@ -40,7 +40,8 @@ async fn own_domains(me: Identity, call: Call) -> Answer {
     let filter =
         ProjectFilter { of_user: Some(user), enabled: Some(true), is_domain: true, ..ProjectFilter::default() };
     let found = projects::list(me.db(), &filter).await?;
-    collection(&call, "domains", found.iter().map(|d| render_domain(&call, d)).collect())
+    let items = with_tags(&me, &call, &found, render_domain).await?;
+    collection(&call, "domains", items)
 }
 
 async fn own_system(me: Identity, call: Call) -> Answer {

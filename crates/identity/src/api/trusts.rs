@@ -5,7 +5,8 @@ use super::kit::{Answer, Fields, collection, linked, member, new_id, no_content,
 use super::roles::render as render_role;
 use crate::auth::Resolved;
 use crate::store::assignments::{self, On};
-use crate::store::roles;
+use crate::store::projects;
+use crate::store::roles::{self, RoleRow};
 use crate::store::trusts::{self, TrustRow};
 use crate::store::users;
 use crate::{Error, Identity};
@@ -190,31 +191,49 @@ async fn redelegate(
         return Err(Error::forbidden("A redelegated trust is for the same project."));
     }
     row.redelegated_trust_id = Some(parent.id.clone());
-    if body.int("redelegation_count").is_some_and(|n| n != parent.redelegation_count - 1) {
+    let asked = body.int("redelegation_count").filter(|n| *n > 0 && row.redelegation_count > 0);
+    if asked.is_some_and(|n| n != parent.redelegation_count - 1) {
         return Err(Error::forbidden(
             "Modifying \"redelegation_count\" upon redelegation is forbidden. Omitting this parameter is advised.",
         ));
     }
-    row.redelegation_count = parent.redelegation_count - 1;
+    // once more only if that was asked for
+    if row.redelegation_count > 0 {
+        row.redelegation_count = parent.redelegation_count - 1;
+    }
     Ok(Some(trusts::role_ids(me.db(), &parent.id).await?))
 }
 
 /// The roles asked for, all of which the (first) trustor has on the project.
 async fn granted_roles(me: &Identity, row: &TrustRow, asked: &[Value]) -> Result<Vec<String>, Error> {
-    let Some(project) = &row.project_id else { return Ok(Vec::new()) };
-    let trustor = trusts::original_trustor(me.db(), row).await?;
-    let held = assignments::effective(me.db(), &trustor, On::Project(project)).await?;
+    let mut held = Vec::new();
+    if let Some(project) = &row.project_id {
+        projects::get(me.db(), project).await?.ok_or_else(|| Error::not_found("project", project))?;
+        let trustor = trusts::original_trustor(me.db(), row).await?;
+        held = assignments::effective(me.db(), &trustor, On::Project(project)).await?;
+    }
+    let known = if asked.is_empty() { Vec::new() } else { roles::all(me.db()).await? };
     let mut ids = Vec::new();
     for role in asked {
-        let (id, name) = (role["id"].as_str(), role["name"].as_str());
-        let found = held.iter().find(|r| id.map_or(name == Some(&*r.name), |id| r.id == id));
-        let shown = id.or(name).unwrap_or_default();
-        let found = found.ok_or_else(|| Error::not_found("role", shown))?.id.clone();
-        if !ids.contains(&found) {
-            ids.push(found);
+        let id = role_id(role, &known)?;
+        if !held.iter().any(|r| r.id == id) {
+            return Err(Error::not_found("role", &id));
+        }
+        if !ids.contains(&id) {
+            ids.push(id);
         }
     }
     Ok(ids)
+}
+
+/// The id of a role named by id or name.
+fn role_id(role: &Value, known: &[RoleRow]) -> Result<String, Error> {
+    let (id, name) = (role["id"].as_str(), role["name"].as_str().unwrap_or_default());
+    if let Some(id) = id {
+        return Ok(id.to_owned());
+    }
+    let found = known.iter().find(|r| r.domain_id.is_none() && r.name == name);
+    Ok(found.ok_or_else(|| Error::gone_missing(format!("Role {name} is not defined")))?.id.clone())
 }
 
 async fn show(me: Identity, call: Call) -> Answer {

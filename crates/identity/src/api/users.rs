@@ -24,11 +24,12 @@ const KNOWN: &[&str] = &[
     "original_password",
     "options",
     "password_expires_at",
+    "federated",
 ];
 
 pub(super) fn routes() -> Vec<Route<Identity>> {
     vec![
-        Route::get("/v3/users", to(list)).policy(&["identity:list_users"]),
+        Route::get("/v3/users", to(list)).policy(&["identity:list_users"]).schema("users.list"),
         Route::post("/v3/users", to(create)).policy(&["identity:create_user"]).schema("users.create"),
         Route::get("/v3/users/{user_id}", to(show)).policy(&["identity:get_user"]),
         Route::patch("/v3/users/{user_id}", to(update)).policy(&["identity:update_user"]).schema("users.update"),
@@ -113,13 +114,14 @@ pub(super) fn keep_expiring(found: &mut Vec<UserRow>, filter: &str) -> Result<()
 async fn create(me: Identity, call: Call) -> Answer {
     let body = Fields::of(&call, "user");
     let domain_id = body.text("domain_id").unwrap_or_else(|| own_domain(&call));
-    me.allow(&call, "identity:create_user", &Target::new().with("target.user.domain_id", &domain_id))?;
+    // what the body says: a domain's manager must name the domain, as with Keystone
+    me.allow(&call, "identity:create_user", &Target::new().with("target.user.domain_id", body.text("domain_id")))?;
     require_domain(&me, &domain_id).await?;
     refuse_domain_as_default(&me, body).await?;
     let mut row = UserRow {
         id: new_id(),
         domain_id,
-        name: body.text("name").unwrap_or_default(),
+        name: body.name().unwrap_or_default(),
         enabled: body.flag("enabled").unwrap_or(true),
         default_project_id: body.text("default_project_id"),
         password_hash: None,
@@ -176,15 +178,13 @@ async fn update(me: Identity, call: Call) -> Answer {
     let old = permitted(&me, &call, "identity:update_user").await?;
     let body = Fields::of(&call, "user");
     body.same_id(&old.id)?;
-    if body.text("domain_id").is_some_and(|d| d != old.domain_id) {
-        return Err(Error::bad_request("Update of `domain_id` is not allowed."));
-    }
+    body.same_domain(Some(&old.domain_id))?;
     refuse_domain_as_default(&me, body).await?;
     let hash = new_password(&me, body).await?;
     let mut tx = me.db().begin().await?;
     let mut row = users::lock(&mut tx, &old.id).await?.ok_or_else(|| Error::not_found("user", &old.id))?;
     let was_enabled = row.enabled;
-    if let Some(name) = body.text("name") {
+    if let Some(name) = body.name() {
         row.name = name;
     }
     body.set_text("default_project_id", &mut row.default_project_id);
@@ -245,6 +245,6 @@ async fn own_projects(me: Identity, call: Call) -> Answer {
         ..ProjectFilter::default()
     };
     let found = projects::list(me.db(), &filter).await?;
-    let items = project_api::with_tags(&me, &call, &found).await?;
+    let items = project_api::with_tags(&me, &call, &found, project_api::render_project).await?;
     collection(&call, "projects", items)
 }

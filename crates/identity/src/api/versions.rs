@@ -4,6 +4,7 @@ use super::kit::{Answer, to};
 use crate::Identity;
 use platform_http::{Call, Reply, Route};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// When v3.14 came.
 const UPDATED: &str = "2020-04-07T00:00:00Z";
@@ -18,7 +19,7 @@ async fn versions(_: Identity, call: Call) -> Answer {
         return Ok(json_home("/v3"));
     }
     let at = format!("{}/v3/", call.root_url);
-    Ok(Reply::json(300, &json!({"versions": {"values": [v3(&at)]}})).location(&at).header("vary", "X-Auth-Token"))
+    Ok(Reply::json(300, &json!({"versions": {"values": [v3(&at)]}})).location(&at))
 }
 
 async fn version(_: Identity, call: Call) -> Answer {
@@ -26,7 +27,7 @@ async fn version(_: Identity, call: Call) -> Answer {
         return Ok(json_home(""));
     }
     let at = format!("{}/v3/", call.root_url);
-    Ok(Reply::json(200, &json!({"version": v3(&at)})).header("vary", "X-Auth-Token"))
+    Ok(Reply::json(200, &json!({"version": v3(&at)})))
 }
 
 fn v3(at: &str) -> Value {
@@ -43,71 +44,62 @@ fn wants_json_home(call: &Call) -> bool {
     call.header("accept").is_some_and(|a| a.split(',').any(|t| t.trim().starts_with(JSON_HOME)))
 }
 
-/// Resources by their relation, made from the table of routes: nothing is listed that is not there.
+/// What documents of relations and parameters begin with.
+const RELATIONS: &str = "https://docs.openstack.org/api/openstack-identity/3/";
+
+/// Keystone's names of those of its resources that are here.
+static RESOURCES: LazyLock<Map<String, Value>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../data/json_home.json")).unwrap_or_default());
+
+/// Resources by their relation.
 fn json_home(prefix: &str) -> Reply {
     let mut resources = Map::new();
-    for route in super::routes() {
-        let Some(relative) = route.path.strip_prefix("/v3").filter(|p| !p.is_empty()) else { continue };
-        let name = relation(relative);
-        let href = format!("{prefix}{relative}");
-        let params = parameters(relative);
-        let resource = if params.is_empty() {
-            json!({"href": href})
-        } else {
-            let vars: Map<String, Value> = params
-                .iter()
-                .map(|p| {
-                    ((*p).to_owned(), json!(format!("https://docs.openstack.org/api/openstack-identity/3/param/{p}")))
-                })
-                .collect();
-            json!({"href-template": href, "href-vars": vars})
-        };
-        resources.insert(format!("https://docs.openstack.org/api/openstack-identity/3/rel/{name}"), resource);
-    }
-    let bytes = json!({"resources": resources}).to_string();
-    Reply::bytes(200, JSON_HOME, bytes).header("vary", "Accept")
-}
-
-fn parameters(path: &str) -> Vec<&str> {
-    path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}')).collect()
-}
-
-/// `/users/{user_id}/projects` is `user_projects`, `/users/{user_id}` is `user`.
-fn relation(path: &str) -> String {
-    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-    let mut words = Vec::new();
-    for (i, segment) in segments.iter().enumerate() {
-        if segment.starts_with('{') {
-            continue;
+    for (relation, resource) in &*RESOURCES {
+        let mut resource = resource.clone();
+        for key in ["href", "href-template"] {
+            if let Some(path) = resource[key].as_str() {
+                resource[key] = json!(format!("{prefix}{path}"));
+            }
         }
-        let followed = segments.get(i + 1).is_some_and(|next| next.starts_with('{'));
-        let word = segment.replace('-', "_");
-        words.push(if followed { singular(&word) } else { word });
+        for parameter in resource.get_mut("href-vars").and_then(Value::as_object_mut).into_iter().flatten() {
+            *parameter.1 = json!(format!("{RELATIONS}{}", parameter.1.as_str().unwrap_or_default()));
+        }
+        resources.insert(format!("{RELATIONS}{relation}"), resource);
     }
-    words.join("_")
-}
-
-fn singular(word: &str) -> String {
-    match word.strip_suffix("ies") {
-        Some(stem) => format!("{stem}y"),
-        None => word.strip_suffix('s').unwrap_or(word).to_owned(),
-    }
+    Reply::bytes(200, JSON_HOME, json!({"resources": resources}).to_string()).header("vary", "Accept")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    /// `/users/{}/projects`: parameters have other names here.
+    fn shape(path: &str) -> String {
+        let segment = |s: &str| if s.starts_with('{') { "{}".to_owned() } else { s.to_owned() };
+        path.split('/').map(segment).collect::<Vec<_>>().join("/")
+    }
 
     #[test]
-    fn relations_are_named_as_keystone_names_them() {
-        for (path, name) in [
-            ("/users", "users"),
-            ("/users/{user_id}", "user"),
-            ("/users/{user_id}/projects", "user_projects"),
-            ("/auth/tokens", "auth_tokens"),
-            ("/policies/{policy_id}", "policy"),
-        ] {
-            assert_eq!(relation(path), name);
-        }
+    fn the_home_lists_what_there_is() {
+        let listed: BTreeSet<String> = RESOURCES
+            .values()
+            .map(|r| shape(r["href"].as_str().or(r["href-template"].as_str()).unwrap_or_default()))
+            .collect();
+        let routes: BTreeSet<String> =
+            super::super::routes().iter().filter_map(|r| Some(shape(r.path.strip_prefix("/v3")?))).collect();
+        let not_there: Vec<_> = listed.difference(&routes).collect();
+        assert!(not_there.is_empty(), "{not_there:?}");
+        // Keystone's home does not list these either
+        let unlisted: Vec<&str> = routes.difference(&listed).map(String::as_str).collect();
+        assert_eq!(
+            unlisted,
+            [
+                "",
+                "/OS-INHERIT/projects/{}/groups/{}/roles/inherited_to_projects",
+                "/OS-INHERIT/projects/{}/users/{}/roles/inherited_to_projects",
+                "/projects/{}/tags",
+            ]
+        );
     }
 }

@@ -5,7 +5,9 @@ use super::request::Who;
 use crate::audit::{Event, Initiator};
 use crate::store::users::UserRow;
 use crate::{Error, Identity};
+use base::Secret;
 use platform_http::{Call, StatusCode};
+use std::sync::atomic::Ordering;
 
 /// A login, or a change of the own password.
 #[derive(Debug)]
@@ -19,6 +21,16 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) fn of(me: &Identity, call: &Call) -> Self {
         let address = call.client(&me.0.config.trusted_proxies);
+        if let Some(peer) = call.peer.filter(|_| call.header("x-forwarded-for").is_some())
+            && address == Some(peer.to_canonical())
+            && !me.0.unnamed_proxy.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %peer,
+                "logins come from {peer} with an X-Forwarded-For that is not believed. If this is a balancer, name it in \
+                 identity.trusted_proxies: until then all its clients are limited as one"
+            );
+        }
         Self { initiator: Initiator::of(&call.cx, address, call.header("user-agent")), why: None }
     }
 
@@ -74,7 +86,35 @@ impl Identity {
     }
 }
 
+/// What only the user has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OwnProof<'a> {
+    Password(&'a Secret),
+    Passcode(&'a Secret),
+}
+
+impl Identity {
+    /// The user, if the proof is theirs and they may log in. All refusals look alike; after too many of them it is 429
+    /// before anything is looked at.
+    pub(super) async fn user_showing(
+        &self,
+        proof: OwnProof<'_>,
+        who: &Who,
+        user: Option<UserRow>,
+        attempt: &mut Attempt,
+    ) -> Result<UserRow, Error> {
+        attempt.is_about(user.as_ref().map(|u| u.id.as_str()));
+        let about = about(user.as_ref(), who);
+        self.admit(&about, attempt)?;
+        let checked = match proof {
+            OwnProof::Password(password) => self.check_password(user, password, attempt).await,
+            OwnProof::Passcode(passcode) => self.check_passcode(user, passcode, attempt).await,
+        };
+        self.count_if_refused(&about, attempt, checked)
+    }
+}
+
 /// What failures are counted under: the user however they are named, or, if there is none, the name.
-pub(super) fn about(user: Option<&UserRow>, who: &Who) -> String {
+fn about(user: Option<&UserRow>, who: &Who) -> String {
     user.map_or_else(|| format!("{who:?}"), |u| u.id.clone())
 }

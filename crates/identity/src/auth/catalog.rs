@@ -1,17 +1,24 @@
 //! The catalog of a token: enabled services and endpoints, with the project's id filled into URLs.
 
 use crate::store::catalog;
+use crate::store::endpoint_filter::{self as filter, Join};
 use crate::{Error, Identity};
 use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// All services with their endpoints, not yet filled in.
-pub(crate) type Catalog = Vec<CatalogService>;
+/// Everything that may be shown, not yet filled in.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    services: Vec<CatalogService>,
+    /// Projects that see only some endpoints: those they are associated with.
+    only: HashMap<String, HashSet<String>>,
+}
 
 #[derive(Debug)]
-pub(crate) struct CatalogService {
-    pub(crate) service: catalog::ServiceRow,
-    pub(crate) endpoints: Vec<catalog::EndpointRow>,
+struct CatalogService {
+    service: catalog::ServiceRow,
+    endpoints: Vec<catalog::EndpointRow>,
 }
 
 /// The last catalog read, and the revision it was read at.
@@ -34,21 +41,45 @@ impl Identity {
 
 async fn read(identity: &Identity) -> Result<Catalog, Error> {
     let mut endpoints = catalog::endpoints(identity.db()).await?;
+    let only = associated(identity, &endpoints).await?;
     endpoints.retain(|e| e.enabled);
     let services = catalog::services(identity.db()).await?;
     let with_endpoints = |service: catalog::ServiceRow| {
         let own = endpoints.iter().filter(|e| e.service_id == service.id).cloned().collect();
         CatalogService { service, endpoints: own }
     };
-    Ok(services.into_iter().filter(|s| s.enabled).map(with_endpoints).collect())
+    let services = services.into_iter().filter(|s| s.enabled).map(with_endpoints).collect();
+    Ok(Catalog { services, only })
+}
+
+/// By project: endpoints joined directly, and those that a group of the project takes. Without any a project sees all,
+/// as with Keystone's `return_all_endpoints_if_no_filter`.
+async fn associated(
+    identity: &Identity,
+    endpoints: &[catalog::EndpointRow],
+) -> Result<HashMap<String, HashSet<String>>, Error> {
+    let mut only: HashMap<String, HashSet<String>> = HashMap::new();
+    for (project, endpoint) in filter::joins(identity.db(), Join::Endpoint).await? {
+        only.entry(project).or_default().insert(endpoint);
+    }
+    let groups = filter::groups(identity.db()).await?;
+    for (project, group) in filter::joins(identity.db(), Join::Group).await? {
+        let Some(group) = groups.iter().find(|g| g.id == group) else { continue };
+        for endpoint in endpoints.iter().filter(|e| group.takes(e)) {
+            only.entry(project.clone()).or_default().insert(endpoint.id.clone());
+        }
+    }
+    Ok(only)
 }
 
 /// The catalog as a token shows it.
 pub(crate) fn render(catalog: &Catalog, user_id: &str, project_id: Option<&str>) -> Value {
-    let services = catalog.iter().map(|s| {
+    let only = project_id.and_then(|p| catalog.only.get(p));
+    let services = catalog.services.iter().filter_map(|s| {
         let endpoints: Vec<Value> = s
             .endpoints
             .iter()
+            .filter(|e| only.is_none_or(|ids| ids.contains(&e.id)))
             .filter_map(|e| {
                 let url = fill_in(&e.url, user_id, project_id)?;
                 Some(json!({"id": e.id, "interface": e.interface, "region_id": e.region_id, "url": url,
@@ -56,7 +87,9 @@ pub(crate) fn render(catalog: &Catalog, user_id: &str, project_id: Option<&str>)
             })
             .collect();
         let name = s.service.name.as_deref().unwrap_or_default();
-        json!({"endpoints": endpoints, "id": s.service.id, "type": s.service.kind, "name": name})
+        // only then, as Keystone
+        let is_hidden = only.is_some() && endpoints.is_empty();
+        (!is_hidden).then(|| json!({"endpoints": endpoints, "id": s.service.id, "type": s.service.kind, "name": name}))
     });
     services.collect()
 }

@@ -5,7 +5,7 @@ use super::resolve::Resolved;
 use super::signature::Signed;
 use crate::api::id_of_access_key;
 use crate::store::credentials::{self, CredentialRow};
-use crate::store::{application_credentials, trusts};
+use crate::store::{application_credentials, revocations, trusts};
 use crate::token::{Methods, TokenScope};
 use crate::{Error, Identity};
 use base::{Secret, Timestamp};
@@ -28,6 +28,7 @@ impl Identity {
     /// The token that the signer's key is good for, never more than the key was made with.
     pub(crate) async fn exchange(&self, body: &Value, dialect: Dialect) -> Result<(Secret, Arc<Resolved>), Error> {
         let none = || Error::unauthorized_because("EC2 signature not supplied.");
+        let seen = revocations::latest(self.db()).await?;
         let signed = Signed::parse(body).ok_or_else(none)?;
         let access = signed.access().ok_or_else(none)?;
         let unknown = || Error::gone_missing("EC2 access key not found.");
@@ -49,7 +50,7 @@ impl Identity {
         if dialect == Dialect::Ec2 {
             self.refuse_old_signature(signed.timestamp())?;
         }
-        let order = self.order_of(found, &blob).await?;
+        let order = self.order_of(found, &blob, seen).await?;
         self.issue(order).await
     }
 
@@ -64,7 +65,7 @@ impl Identity {
     }
 
     /// Bound to whatever the token was bound to that the key was made with.
-    async fn order_of(&self, key: CredentialRow, blob: &Value) -> Result<Order, Error> {
+    async fn order_of(&self, key: CredentialRow, blob: &Value, seen: Option<Timestamp>) -> Result<Order, Error> {
         let project = key.project_id.ok_or(Error::Unauthorized)?;
         let id = |name: &str| blob[name].as_str();
         let mut order = Order {
@@ -75,6 +76,7 @@ impl Identity {
             application_credential_id: None,
             not_after: None,
             chain: None,
+            seen,
         };
         if let Some(id) = id("trust_id") {
             let trust = trusts::get(self.db(), id).await?.ok_or(Error::Unauthorized)?;

@@ -8,6 +8,7 @@ use crate::{Error, Identity};
 use base::{Secret, Timestamp};
 use platform_db::{DbError, Tx};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything about a token to be made but when.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Order {
     pub(super) not_after: Option<Timestamp>,
     /// The first token of the chain this one continues.
     pub(super) chain: Option<String>,
+    /// The last revocation of anything when the first proof was looked at.
+    pub(super) seen: Option<Timestamp>,
 }
 
 /// Keystone's times of issue are whole seconds.
@@ -42,6 +45,7 @@ fn unless_void(e: Error) -> Error {
 impl Identity {
     /// The token's text, and what it means. 401 if the user may not have it.
     pub(super) async fn issue(&self, order: Order) -> Result<(Secret, Arc<Resolved>), Error> {
+        let seen = order.seen;
         let now = self.now();
         let latest = now.plus(self.0.config.token_ttl);
         let ends = order.not_after.map_or(latest, |t| t.min(latest));
@@ -57,7 +61,7 @@ impl Identity {
             expires_at: whole_seconds(ends),
             audit_ids,
         };
-        token.issued_at = self.after_revocations(&token).await?;
+        token.issued_at = self.after_revocations(&token, seen).await?;
         let resolved = self.resolve(token).await.map_err(unless_void)?;
         if let Some(trust) = &resolved.trust {
             self.consume_trust(&trust.id).await?;
@@ -69,9 +73,25 @@ impl Identity {
         Ok((Secret::new(text), resolved))
     }
 
-    /// Its time of issue is cut to a second, and a revocation voids all tokens of its own second. So a token made in
-    /// the second of a revocation (a login right after a password change) gets the next one.
-    async fn after_revocations(&self, token: &Token) -> Result<Timestamp, Error> {
+    /// When the token may be issued. A time of issue is cut to a second, and a revocation voids all tokens of its own
+    /// second and before. So a token asked for in the second of a revocation (a login right after a password change)
+    /// waits for the next one: dated ahead, it would outlive a second revocation in that second. Is something revoked
+    /// after the proofs were looked at, they prove nothing any more: 401.
+    async fn after_revocations(&self, token: &Token, seen: Option<Timestamp>) -> Result<Timestamp, Error> {
+        let mut issued_at = token.issued_at;
+        while let Some(last) = self.last_of(token).await?.filter(|last| issued_at <= *last) {
+            if Some(last) > seen {
+                return Err(Error::Unauthorized);
+            }
+            issued_at = Timestamp((last.0.div_euclid(SECOND) + 1) * SECOND);
+            // no longer, should another process's clock be wrong
+            tokio::time::sleep(issued_at.since(self.now()).min(Duration::from_secs(1))).await;
+        }
+        Ok(issued_at)
+    }
+
+    /// The last revocation of what the token is about.
+    async fn last_of(&self, token: &Token) -> Result<Option<Timestamp>, Error> {
         let Some(user) = users::get(self.db(), &token.user_id).await? else { return Err(Error::Unauthorized) };
         let scope_domain = match &token.scope {
             TokenScope::Domain(id) => Some(id.clone()),
@@ -83,11 +103,7 @@ impl Identity {
             None => None,
         };
         let givers = self.givers(trust.as_ref()).await.map_err(unless_void)?;
-        let last = self.last_revocation(token, &user.domain_id, &givers, scope_domain.as_deref()).await?;
-        Ok(match last {
-            Some(at) if token.issued_at <= at => Timestamp((at.0.div_euclid(SECOND) + 1) * SECOND),
-            _ => token.issued_at,
-        })
+        self.last_revocation(token, &user.domain_id, &givers, scope_domain.as_deref()).await
     }
 
     async fn consume_trust(&self, id: &str) -> Result<(), Error> {
@@ -115,7 +131,7 @@ impl Identity {
     pub(crate) async fn revoke(&self, tx: &mut Tx, what: Revoked<'_>) -> Result<(), DbError> {
         let now = self.now();
         revocations::add(tx, what, now).await?;
-        // a token may be issued a second ahead, see `after_revocations`
+        // clocks of processes differ
         revocations::prune(tx, now.minus(self.0.config.token_ttl * 2)).await.map(drop)
     }
 }

@@ -1,12 +1,13 @@
 //! `POST /v3/auth/tokens`: proofs to a user, what was asked to a scope, both to a token.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, OwnProof};
 use super::issue::Order;
 use super::request::{AppCredProof, Asked, AuthRequest, DomainRef, Proof, Who};
 use super::resolve::Resolved;
 use crate::store::application_credentials::{self, AppCredRow};
 use crate::store::assignments::{self, On};
 use crate::store::projects::{self, ProjectRow};
+use crate::store::revocations;
 use crate::store::trusts;
 use crate::store::users::{self, UserRow};
 use crate::token::{Methods, TokenScope};
@@ -23,6 +24,7 @@ struct Shown {
     methods: Methods,
     not_after: Option<Timestamp>,
     chain: Option<String>,
+    /// The token is of it, whatever else was shown.
     application_credential: Option<AppCredRow>,
 }
 
@@ -30,18 +32,6 @@ impl Shown {
     /// The token ends with the proof that ends first.
     fn ends(&mut self, at: Option<Timestamp>) {
         self.not_after = [self.not_after, at].into_iter().flatten().min();
-    }
-
-    /// The token is of that credential, whatever else was shown. 401 if another one was, too.
-    fn limited_to(&mut self, credential: Option<&AppCredRow>) -> Result<(), Error> {
-        match (&self.application_credential, credential) {
-            (Some(one), Some(other)) if one.id != other.id => Err(Error::Unauthorized),
-            (None, Some(only)) => {
-                self.application_credential = Some(only.clone());
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -55,15 +45,16 @@ impl Identity {
                 "Error authenticating with application credential: Application credentials cannot request a scope.",
             ));
         }
+        // before the first look at a proof: what is revoked from here on voids what is shown
+        let seen = revocations::latest(self.db()).await?;
         let mut shown = Shown::default();
         for proof in &request.proofs {
-            self.examine(proof, &mut shown, attempt).await?;
+            self.examine(proof, &request.scope, &mut shown, attempt).await?;
         }
         let user = shown.user.ok_or(Error::Unauthorized)?;
         attempt.is_about(Some(&user.id));
         require_all_factors(&user, shown.methods)?;
         let (scope, trust_id) = match &shown.application_credential {
-            // such a credential is for its own project, and so is every token made from its tokens
             Some(a) => (TokenScope::Project(a.project_id.clone()), None),
             None => self.scope(&request.scope, &user).await?,
         };
@@ -75,23 +66,30 @@ impl Identity {
             application_credential_id: shown.application_credential.map(|a| a.id),
             not_after: shown.not_after,
             chain: shown.chain,
+            seen,
         })
         .await
     }
 
-    async fn examine(&self, proof: &Proof, shown: &mut Shown, attempt: &mut Attempt) -> Result<(), Error> {
+    async fn examine(
+        &self,
+        proof: &Proof,
+        scope: &Asked,
+        shown: &mut Shown,
+        attempt: &mut Attempt,
+    ) -> Result<(), Error> {
         let (user, method) = match proof {
             Proof::Password { user, password } => {
                 let found = self.find_user(user).await?;
-                let user = self.check_password(user, found, password, attempt).await?;
+                let user = self.user_showing(OwnProof::Password(password), user, found, attempt).await?;
                 self.refuse_expired_password(&user, attempt)?;
                 (user, Methods::PASSWORD)
             }
             Proof::Totp { user, passcode } => {
                 let found = self.find_user(user).await?;
-                (self.check_passcode(user, found, passcode, attempt).await?, Methods::TOTP)
+                (self.user_showing(OwnProof::Passcode(passcode), user, found, attempt).await?, Methods::TOTP)
             }
-            Proof::Token(text) => (self.by_token(text, shown).await?, Methods::TOKEN),
+            Proof::Token(text) => (self.by_token(text, scope, shown).await?, Methods::TOKEN),
             Proof::ApplicationCredential(proof) => {
                 (self.by_application_credential(proof, shown, attempt).await?, Methods::APPLICATION_CREDENTIAL)
             }
@@ -104,17 +102,26 @@ impl Identity {
         Ok(())
     }
 
-    /// A token for a token: never longer than the old one, and never more than a trust, a credential or a key gave.
-    async fn by_token(&self, text: &Secret, shown: &mut Shown) -> Result<UserRow, Error> {
+    /// A token for a token: never longer than the old one, and never for one that a trust, a credential or a key gave.
+    async fn by_token(&self, text: &Secret, scope: &Asked, shown: &mut Shown) -> Result<UserRow, Error> {
         // a token that is void is answered with 404 here, as Keystone does
         let old = self.resolve_token(text.expose(), Duration::ZERO).await?;
-        if old.trust.is_some() || old.is_of_ec2_key() {
-            return Err(Error::forbidden("You are not authorized to perform the requested action."));
+        if old.trust.is_some() {
+            return Err(Error::forbidden_action(
+                "Using trust-scoped token to create another token. Create a new trust-scoped token instead",
+            ));
+        }
+        if old.token.scope == TokenScope::System && matches!(scope, Asked::Project(_) | Asked::Domain(_)) {
+            return Err(Error::forbidden_action(
+                "Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.",
+            ));
+        }
+        if old.is_delegated() {
+            return Err(Error::forbidden_action("Using a delegated token to create another token is not allowed."));
         }
         shown.methods = shown.methods.and(old.token.methods);
         shown.ends(Some(old.token.expires_at));
         shown.chain = old.token.audit_ids.last().cloned();
-        shown.limited_to(old.application_credential.as_ref())?;
         Ok(old.user.clone())
     }
 
@@ -138,7 +145,7 @@ impl Identity {
         let checked = self.check_application_credential(found, &proof.secret, attempt).await;
         let (found, user) = self.count_if_refused(&about, attempt, checked)?;
         shown.ends(found.expires_at.map(Timestamp));
-        shown.limited_to(Some(&found))?;
+        shown.application_credential = Some(found);
         Ok(user)
     }
 
@@ -171,9 +178,10 @@ impl Identity {
                 None => None,
             },
         };
-        let Some(user) = user else { return Ok(None) };
-        let domain = projects::domain(self.db(), &user.domain_id).await?;
-        Ok(domain.is_some_and(|d| d.enabled).then_some(user))
+        // asked for nobody's, too: the answer's time does not say who there is
+        let domain_id = user.as_ref().map(|u| u.domain_id.as_str()).unwrap_or_default();
+        let domain = projects::domain(self.db(), domain_id).await?;
+        Ok(user.filter(|_| domain.is_some_and(|d| d.enabled)))
     }
 
     async fn find_domain(&self, domain: &DomainRef) -> Result<Option<ProjectRow>, Error> {

@@ -1,32 +1,17 @@
 //! Passwords of users: checking one, and the rules for a new one.
 
-use super::attempt::{Attempt, about};
+use super::attempt::{Attempt, OwnProof};
 use super::request::Who;
 use crate::store::users::{self, UserRow};
 use crate::{Error, Identity};
 use base::{Secret, Timestamp};
-use platform_http::StatusCode;
 use serde_json::Value;
 use std::time::Duration;
 
 impl Identity {
-    /// The user, if the password is theirs and they may log in. All refusals look alike and take the time of one hash; after
-    /// too many of them it is 429, without a hash.
+    /// The user, if the password is theirs and they may log in. All refusals take the time of one hash, and of one write
+    /// where failures are kept.
     pub(super) async fn check_password(
-        &self,
-        who: &Who,
-        user: Option<UserRow>,
-        password: &Secret,
-        attempt: &mut Attempt,
-    ) -> Result<UserRow, Error> {
-        attempt.is_about(user.as_ref().map(|u| u.id.as_str()));
-        let about = about(user.as_ref(), who);
-        self.admit(&about, attempt)?;
-        let checked = self.compare_password(user, password, attempt).await;
-        self.count_if_refused(&about, attempt, checked)
-    }
-
-    async fn compare_password(
         &self,
         user: Option<UserRow>,
         password: &Secret,
@@ -35,13 +20,17 @@ impl Identity {
         let locked = user.as_ref().is_some_and(|u| self.is_locked(u));
         let stored = user.as_ref().and_then(|u| u.password_hash.clone()).filter(|_| !locked);
         let right = self.0.passwords.verify(password.clone(), stored).await?;
-        let user = user.ok_or_else(|| attempt.refuse("no such user"))?;
+        let Some(user) = user else {
+            self.count_failure(None).await?;
+            return Err(attempt.refuse("no such user"));
+        };
         if locked {
+            self.count_failure(None).await?;
             tracing::warn!(user.id = user.id, "login refused: the account of user {} is locked", user.id);
             return Err(attempt.refuse("account locked"));
         }
         if !right {
-            self.count_failure(&user).await?;
+            self.count_failure(Some(&user)).await?;
             return Err(attempt.refuse("wrong password"));
         }
         if user.failed_attempts > 0 {
@@ -83,13 +72,18 @@ impl Identity {
         }
     }
 
-    /// Only where there is a limit: else each wrong guess would cost a write.
-    async fn count_failure(&self, user: &UserRow) -> Result<(), Error> {
+    /// Only where there is a limit: else each wrong guess would cost a write. A failure that counts for nobody costs the
+    /// same write, so that its time does not say who there is.
+    async fn count_failure(&self, user: Option<&UserRow>) -> Result<(), Error> {
         let security = &self.0.config.security;
         if security.lockout_failure_attempts.is_none() {
             return Ok(());
         }
         let mut tx = self.db().begin().await?;
+        let Some(user) = user else {
+            users::nobody_failed(&mut tx).await?;
+            return Ok(tx.commit().await?);
+        };
         let again = security.lockout_duration.zip(user.failed_at);
         if again.is_some_and(|(d, at)| Timestamp(at).plus(d) <= self.now()) {
             users::forgive_failures(&mut tx, &user.id).await?;
@@ -117,17 +111,12 @@ impl Identity {
         attempt: &mut Attempt,
     ) -> Result<(), Error> {
         let user = users::get(self.db(), id).await?;
-        let user =
-            self.check_password(&Who::Id(id.to_owned()), user, &original, attempt).await.map_err(|e| match e {
-                Error::Unauthorized => {
-                    Error::unauthorized_because("Error when changing user password: wrong user or password")
-                }
-                other => other,
-            })?;
+        let who = Who::Id(id.to_owned());
+        let user = self.user_showing(OwnProof::Password(&original), &who, user, attempt).await?;
         if option(&user, "lock_password") {
-            return Err(Error::bad_request(format!(
-                "Password change for user {id} is not allowed: the password is locked."
-            )));
+            return Err(Error::bad_request(
+                "You cannot change your password at this time due to password policy disallowing password changes. Please contact your administrator to reset your password.",
+            ));
         }
         self.refuse_too_young(&user)?;
         check_new_password(self, &new)?;
@@ -179,19 +168,12 @@ impl Identity {
 
 /// The rules every new password must meet.
 pub(crate) fn check_new_password(identity: &Identity, password: &Secret) -> Result<(), Error> {
-    let security = &identity.0.config.security;
-    let Some(pattern) = &security.password_regex else { return Ok(()) };
-    let regex = regex::Regex::new(&format!("^(?:{pattern})")).map_err(|_| Error::Refused {
-        status: StatusCode::BAD_REQUEST,
-        message: "Unable to validate password due to invalid configuration".into(),
-    })?;
-    if regex.is_match(password.expose()) {
-        return Ok(());
+    match &identity.0.config.security.password_pattern {
+        Some(pattern) if !pattern.is_met_by(password) => {
+            Err(Error::bad_request(format!("The password does not match the requirements: {}.", pattern.description)))
+        }
+        _ => Ok(()),
     }
-    Err(Error::bad_request(format!(
-        "The password does not match the requirements: {}.",
-        security.password_regex_description
-    )))
 }
 
 pub(crate) async fn hash_password(identity: &Identity, password: Secret) -> Result<String, Error> {

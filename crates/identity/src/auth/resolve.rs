@@ -42,6 +42,11 @@ impl Resolved {
     pub(crate) fn is_of_ec2_key(&self) -> bool {
         self.token.methods.has(Methods::EC2_CREDENTIAL)
     }
+
+    /// Whether it is of a trust, an application credential or an EC2 key.
+    pub(crate) fn is_delegated(&self) -> bool {
+        self.trust.is_some() || self.application_credential.is_some() || self.is_of_ec2_key()
+    }
 }
 
 /// Why a token is void. The caller learns no more than that it is.

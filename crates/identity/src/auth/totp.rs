@@ -1,8 +1,7 @@
 //! One-time passwords by time (RFC 6238), with Keystone's parameters: SHA-1, 6 digits, 30 seconds, the step before the
 //! present one taken, too. Each is good once (RFC 6238, 5.2), in all processes.
 
-use super::attempt::{Attempt, about};
-use super::request::Who;
+use super::attempt::Attempt;
 use crate::store::credentials::{self, CredentialRow};
 use crate::store::totp_steps;
 use crate::store::users::UserRow;
@@ -21,20 +20,6 @@ const DIGITS: u32 = 1_000_000;
 impl Identity {
     /// The user, if the passcode is theirs and they may log in.
     pub(super) async fn check_passcode(
-        &self,
-        who: &Who,
-        user: Option<UserRow>,
-        passcode: &Secret,
-        attempt: &mut Attempt,
-    ) -> Result<UserRow, Error> {
-        attempt.is_about(user.as_ref().map(|u| u.id.as_str()));
-        let about = about(user.as_ref(), who);
-        self.admit(&about, attempt)?;
-        let checked = self.compare_passcode(user, passcode, attempt).await;
-        self.count_if_refused(&about, attempt, checked)
-    }
-
-    async fn compare_passcode(
         &self,
         user: Option<UserRow>,
         passcode: &Secret,

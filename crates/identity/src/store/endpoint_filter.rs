@@ -1,6 +1,8 @@
 //! `identity_endpoint_groups`, and endpoints and groups associated with projects.
 
+use super::catalog::EndpointRow;
 use platform_db::{Db, DbError, FromRow, Tx, args};
+use serde_json::{Map, Value, json};
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct EndpointGroupRow {
@@ -8,6 +10,16 @@ pub(crate) struct EndpointGroupRow {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) filters: String,
+}
+
+impl EndpointGroupRow {
+    /// Whether its filter takes the endpoint: every attribute it names is the same.
+    pub(crate) fn takes(&self, e: &EndpointRow) -> bool {
+        let shown = json!({"service_id": e.service_id, "region_id": e.region_id, "interface": e.interface,
+                           "enabled": e.enabled});
+        let filters: Option<Map<String, Value>> = serde_json::from_str(&self.filters).ok();
+        filters.is_some_and(|f| f.iter().all(|(k, v)| shown[k] == *v))
+    }
 }
 
 pub(crate) async fn group(db: &Db, id: &str) -> Result<Option<EndpointGroupRow>, DbError> {
@@ -82,6 +94,15 @@ pub(crate) async fn of_project(db: &Db, what: Join, project: &str) -> Result<Vec
     };
     let rows: Vec<(String,)> = db.fetch_all(sql, args![project]).await?;
     Ok(rows.into_iter().map(|r| r.0).collect())
+}
+
+/// All there are: (project, id).
+pub(crate) async fn joins(db: &Db, what: Join) -> Result<Vec<(String, String)>, DbError> {
+    let sql = match what {
+        Join::Endpoint => "SELECT project_id, endpoint_id FROM identity_project_endpoints ORDER BY 1, 2",
+        Join::Group => "SELECT project_id, endpoint_group_id FROM identity_project_endpoint_groups ORDER BY 1, 2",
+    };
+    db.fetch_all(sql, args![]).await
 }
 
 /// Ids of the projects joined to it.

@@ -75,6 +75,13 @@ pub(crate) async fn last(
     Ok(at.map(Timestamp))
 }
 
+/// The time of the last one, whatever it is about.
+pub(crate) async fn latest(db: &Db) -> Result<Option<Timestamp>, DbError> {
+    // the same time, and indexed
+    let (at,): (Option<i64>,) = db.fetch_one("SELECT MAX(revoked_at) FROM identity_revocations", args![]).await?;
+    Ok(at.map(Timestamp))
+}
+
 pub(crate) async fn since(db: &Db, since: Timestamp) -> Result<Vec<RevocationRow>, DbError> {
     db.fetch_all("SELECT * FROM identity_revocations WHERE revoked_at >= $1 ORDER BY revoked_at, id", args![since])
         .await

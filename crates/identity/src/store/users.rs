@@ -94,6 +94,16 @@ pub(crate) async fn login_failed(tx: &mut Tx, id: &str, now: Timestamp) -> Resul
     Ok(())
 }
 
+/// Changes nothing, and costs what [`login_failed`] costs.
+pub(crate) async fn nobody_failed(tx: &mut Tx) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE identity_users SET failed_attempts = failed_attempts WHERE id = (SELECT MIN(id) FROM identity_users)",
+        args![],
+    )
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn forgive_failures(tx: &mut Tx, id: &str) -> Result<(), DbError> {
     tx.execute("UPDATE identity_users SET failed_attempts = 0, failed_at = NULL WHERE id = $1", args![id]).await?;
     Ok(())

@@ -4,6 +4,8 @@
 //! primary; the others only open older tokens. So a [rotation] never makes a token that some process cannot open: each
 //! has known the new primary since the rotation before.
 //!
+//! Keys that somebody else keeps, such as systemd, are in one file instead ([`KeyRepository::of_file`]).
+//!
 //! [rotation]: rotate()
 
 mod files;
@@ -38,8 +40,10 @@ pub enum KeyError {
     },
     #[error("{}: not a Fernet key", .0.display())]
     Malformed(PathBuf),
-    #[error("{}: there are no keys to rotate", .0.display())]
+    #[error("{}: there are no keys", .0.display())]
     Empty(PathBuf),
+    #[error("{}: everybody on this host can read it; chmod 0600", .0.display())]
+    Exposed(PathBuf),
     #[error("{}: another rotation is under way", .0.display())]
     Busy(PathBuf),
     /// A process that does not know the staged key yet would refuse what is made with it.
@@ -47,14 +51,37 @@ pub enum KeyError {
     TooSoon(Duration),
 }
 
-/// The keys of one folder, in memory.
+/// Where keys are.
+#[derive(Debug)]
+enum Source {
+    Folder(PathBuf),
+    File(PathBuf),
+}
+
+impl Source {
+    /// Primary first.
+    fn read(&self) -> Result<Vec<FernetKey>, KeyError> {
+        match self {
+            Self::Folder(dir) => Ok(files::read(dir)?.into_values().rev().collect()),
+            Self::File(path) => files::read_list(path),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::File(path) => path,
+        }
+    }
+}
+
+/// The keys of one folder or file, in memory.
 #[derive(Debug)]
 pub struct KeyRepository {
-    dir: PathBuf,
+    source: Source,
     /// Primary first.
     keys: RwLock<Arc<Vec<FernetKey>>>,
     looked: Mutex<Instant>,
-    /// The folder could not be read the last time.
+    /// It could not be read the last time.
     unreadable: AtomicBool,
 }
 
@@ -62,16 +89,27 @@ impl KeyRepository {
     /// Reads the folder, and makes it with a first primary and a staged key if it has none.
     pub fn open(dir: &Path) -> Result<Self, KeyError> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| KeyError::at(dir, e))?;
-        let mut found = files::read(dir)?;
-        if found.is_empty() {
+        if files::read(dir)?.is_empty() {
             // the primary first: who looks in between has what tokens are made with
             files::write(dir, 1, &FernetKey::random(), Existing::Stays)?;
             files::write(dir, 0, &FernetKey::random(), Existing::Stays)?;
-            found = files::read(dir)?;
+        }
+        Self::of(Source::Folder(dir.to_owned()))
+    }
+
+    /// Reads the keys of a file, one a line, the primary first. Whoever keeps it rotates them, by a new first line.
+    pub fn of_file(path: &Path) -> Result<Self, KeyError> {
+        Self::of(Source::File(path.to_owned()))
+    }
+
+    fn of(source: Source) -> Result<Self, KeyError> {
+        let keys = source.read()?;
+        if keys.is_empty() {
+            return Err(KeyError::Empty(source.path().to_owned()));
         }
         Ok(Self {
-            dir: dir.to_owned(),
-            keys: RwLock::new(Arc::new(found.into_values().rev().collect())),
+            source,
+            keys: RwLock::new(Arc::new(keys)),
             looked: Mutex::new(Instant::now()),
             unreadable: AtomicBool::new(false),
         })
@@ -95,19 +133,18 @@ impl KeyRepository {
         self.current().first().is_some_and(|key| fernet::open(std::slice::from_ref(key), text).is_some())
     }
 
-    /// Takes what the folder holds now; somebody else may have rotated. If it cannot be read the old keys stay, and it
+    /// Takes what is there now; somebody else may have rotated. If it cannot be read the old keys stay, and it
     /// is told once.
     pub fn refresh(&self) {
-        match files::read(&self.dir) {
-            Ok(found) if !found.is_empty() => {
-                let fresh: Vec<FernetKey> = found.into_values().rev().collect();
+        match self.source.read() {
+            Ok(fresh) if !fresh.is_empty() => {
                 if *self.current() != fresh {
-                    tracing::info!(keys = fresh.len(), "keys were read again: {}", self.dir.display());
+                    tracing::info!(keys = fresh.len(), "keys were read again: {}", self.source.path().display());
                     *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
                 }
                 self.unreadable.store(false, Ordering::Relaxed);
             }
-            Ok(_) => self.tell_unreadable(&KeyError::Empty(self.dir.clone())),
+            Ok(_) => self.tell_unreadable(&KeyError::Empty(self.source.path().to_owned())),
             Err(error) => self.tell_unreadable(&error),
         }
     }

@@ -18,6 +18,11 @@ pub use turns::Turns;
 /// `[token] allow_expired_window`.
 pub const EXPIRED_WINDOW: std::time::Duration = std::time::Duration::from_secs(48 * 3600);
 
+/// A new key, as files have it.
+pub fn new_key() -> base::Secret {
+    base::Secret::new(fernet::FernetKey::random().to_text())
+}
+
 /// Rotates the token keys below `key_dir`. A key is dropped once every token made with it has been over for so long that
 /// nobody may ask about it any more.
 pub fn rotate(key_dir: &std::path::Path, token_ttl: std::time::Duration) -> Result<Rotated, KeyError> {

@@ -18,7 +18,7 @@ async fn tree(w: &World) -> Tree {
     let domain = id(&w.post("/v3/domains", &admin, json!({"domain": {"name": "d"}})).await, "domain");
     let body = json!({"project": {"name": "parent", "domain_id": domain}});
     let parent = id(&w.post("/v3/projects", &admin, body).await, "project");
-    let body = json!({"project": {"name": "child", "parent_id": parent}});
+    let body = json!({"project": {"name": "child", "parent_id": parent, "domain_id": domain}});
     let child = id(&w.post("/v3/projects", &admin, body).await, "project");
     let user = w.user(&admin, "ann", None).await;
     let group = id(&w.post("/v3/groups", &admin, json!({"group": {"name": "g"}})).await, "group");
@@ -193,8 +193,10 @@ async fn a_domain_s_manager_manages_that_domain_and_no_more() {
         w.expect(204, "PUT", &grant, &t.admin, Value::Null).await;
         let who = json!({"methods": ["password"], "password": {"user": {"id": boss, "password": "boss"}}});
         let token = w.token(who, json!({"domain": {"id": t.domain}})).await;
-        let made = w.post("/v3/users", &token, json!({"user": {"name": "new"}})).await["user"].clone();
-        assert_eq!(made["domain_id"], t.domain.as_str(), "the token's domain is the default");
+        w.expect(403, "POST", "/v3/users", &token, json!({"user": {"name": "new"}})).await;
+        let body = json!({"user": {"name": "new", "domain_id": t.domain}});
+        let made = w.post("/v3/users", &token, body).await["user"].clone();
+        assert_eq!(made["domain_id"], t.domain.as_str());
         assert_eq!(names(&w.get("/v3/users", &token).await["users"]), ["boss", "new"]);
         assert_eq!(names(&w.get("/v3/projects", &token).await["projects"]), ["child", "parent"]);
         w.expect(403, "POST", "/v3/users", &token, json!({"user": {"name": "x", "domain_id": "default"}})).await;

@@ -1,7 +1,8 @@
 //! Regions, services, endpoints, filters, limits.
 
-use crate::world::{names, on_each};
+use crate::world::{names, on_each, password, project};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn what_is_in_the_catalog_is_in_tokens() {
@@ -88,9 +89,28 @@ async fn endpoint_groups() {
         w.expect(404, "HEAD", &one, &admin, Value::Null).await;
         w.expect(204, "PUT", &one, &admin, Value::Null).await;
         w.expect(204, "HEAD", &one, &admin, Value::Null).await;
+        w.expect(409, "PUT", &one, &admin, Value::Null).await;
         assert_eq!(w.get(&format!("{own}/endpoints"), &admin).await["endpoints"].as_array().unwrap().len(), 2);
+        // what is associated is all that the project's tokens show
+        w.user(&admin, "ann", Some(("member", &p))).await;
+        let ann = w.token(password("ann", "ann"), project(&p)).await;
+        let shown = async |token: &str| {
+            let catalog = w.get("/v3/auth/catalog", token).await["catalog"].clone();
+            let endpoints = catalog.as_array().unwrap().iter().flat_map(|s| s["endpoints"].as_array().unwrap().clone());
+            endpoints.map(|e| e["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        let (by_group, by_itself) = (found[0]["id"].as_str().unwrap(), all[0]["id"].as_str().unwrap());
+        assert_eq!(shown(&ann).await, BTreeSet::from([by_group.to_owned(), by_itself.to_owned()]));
+        assert!(shown(&admin).await.len() > 2, "others see everything");
         w.expect(204, "DELETE", &one, &admin, Value::Null).await;
+        assert_eq!(shown(&ann).await, BTreeSet::from([by_group.to_owned()]));
         w.expect(204, "DELETE", &format!("{path}/projects/{p}"), &admin, Value::Null).await;
+        assert_eq!(shown(&ann).await, shown(&admin).await, "without any association, too");
+        for bad in [json!({}), json!({"enabled": true})] {
+            let body = json!({"endpoint_group": {"name": "x", "filters": bad}});
+            w.expect(400, "POST", "/v3/OS-EP-FILTER/endpoint_groups", &admin, body.clone()).await;
+            w.expect(400, "PATCH", &path, &admin, body).await;
+        }
         let changed = json!({"endpoint_group": {"name": "h", "filters": {"interface": "admin"}}});
         assert_eq!(w.expect(200, "PATCH", &path, &admin, changed).await["endpoint_group"]["name"], "h");
         w.expect(204, "DELETE", &path, &admin, Value::Null).await;

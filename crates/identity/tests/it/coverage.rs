@@ -40,9 +40,10 @@ pub(crate) fn body(schema: Option<&str>) -> Value {
         Some("endpoint_groups.create" | "endpoint_groups.update") => {
             json!({"endpoint_group": {"name": "x", "filters": {}}})
         }
-        Some("credentials.create" | "credentials.update") => {
+        Some("credentials.create") => {
             json!({"credential": {"blob": "x", "type": "cert", "user_id": MUST_BE_FOREIGN}})
         }
+        Some("credentials.update") => json!({"credential": {"blob": "x"}}),
         Some("policies.create" | "policies.update") => json!({"policy": {"blob": "x", "type": "x"}}),
         Some("registered_limits.create") => json!({"registered_limits": [
             {"service_id": MUST_BE_FOREIGN, "resource_name": "x", "default_limit": 1}]}),
@@ -53,6 +54,7 @@ pub(crate) fn body(schema: Option<&str>) -> Value {
         Some("application_credentials.create") => json!({"application_credential": {"name": "x"}}),
         Some("trusts.create") => json!({"trust": {"trustor_user_id": MUST_BE_FOREIGN,
             "trustee_user_id": MUST_BE_FOREIGN, "impersonation": false, "project_id": null}}),
+        Some(query) if query.ends_with(".list") => Value::Null,
         Some(other) => panic!("no body for {other}"),
         None => Value::Null,
     }

@@ -1,7 +1,7 @@
 //! Users, groups, and the rules for passwords.
 
 use crate::world::{PASSWORD, names, on_each, password, with_security};
-use identity::SecurityCompliance;
+use identity::{PasswordPattern, SecurityCompliance};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 async fn a_user_from_making_to_removing() {
     on_each(|w| async move {
         let admin = w.admin().await;
-        let body = json!({"user": {"name": "ann", "password": "one", "email": "ann@example.org", "enabled": true,
+        let body = json!({"user": {"name": " ann ", "password": "one", "email": "ann@example.org", "enabled": true,
                                    "options": {"ignore_password_expiry": true}}});
         let made = w.post("/v3/users", &admin, body).await["user"].clone();
         let path = format!("/v3/users/{}", made["id"].as_str().unwrap());
@@ -157,8 +157,7 @@ async fn passwords_age_repeat_and_have_a_shape() {
         password_expires: Some(Duration::from_secs(86_400)),
         unique_last_password_count: 2,
         minimum_password_age: Duration::from_secs(60),
-        password_regex: Some("^.{3,}$".into()),
-        password_regex_description: "three characters at least".into(),
+        password_pattern: Some(PasswordPattern::new("^.{3,}$", "three characters at least").unwrap()),
         ..SecurityCompliance::default()
     };
     with_security(security, |w| async move {

@@ -1,6 +1,7 @@
 //! What makes tokens void, and what does not.
 
-use crate::world::{PASSWORD, by_token, names, on_each, password, project};
+use crate::world::{PASSWORD, by_token, names, on_each, password, project, with_config};
+use identity::Scheme;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -26,6 +27,58 @@ async fn switching_things_off_and_on_does_not_bring_tokens_back() {
         assert_eq!(events["events"].as_array().unwrap().len(), 2, "{events}");
         assert_eq!(events["events"][0]["user_id"], user.as_str());
     })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_revocations_in_one_second_the_second_one_counts_too() {
+    on_each(|w| async move {
+        let admin = w.admin().await;
+        let user = w.user(&admin, "ann", None).await;
+        let path = format!("/v3/users/{user}");
+        let log_in = async || w.log_in(password("ann", "ann"), Value::Null).await;
+        let first = log_in().await.text("x-subject-token");
+        w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": false}})).await;
+        w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": true}})).await;
+        // the clock goes on while the login waits for the next second
+        let waits = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            w.clock.advance(Duration::from_secs(1));
+        };
+        let (second, ()) = tokio::join!(log_in(), waits);
+        let second = second.text("x-subject-token");
+        assert!(!w.is_good(&first).await && w.is_good(&second).await);
+        w.clock.advance(Duration::from_millis(200));
+        w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": false}})).await;
+        w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": true}})).await;
+        assert!(!w.is_good(&second).await, "made after the first revocation, before the second");
+    })
+    .await;
+}
+
+/// A login that is under way when the password is changed has proved nothing.
+#[tokio::test]
+async fn a_password_that_is_changed_while_it_is_checked_is_good_for_nothing() {
+    with_config(
+        |c| c.scheme = Scheme::Scrypt { log_n: 15, r: 8, p: 1 },
+        |w| async move {
+            let admin = w.admin().await;
+            let user = w.user(&admin, "ann", None).await;
+            let change = async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                w.clock.advance(Duration::from_millis(20));
+                // disabling and enabling hashes nothing: it is over before the login's hash is
+                for enabled in [false, true] {
+                    let body = json!({"user": {"enabled": enabled}});
+                    w.expect(200, "PATCH", &format!("/v3/users/{user}"), &admin, body).await;
+                }
+            };
+            let (reply, ()) = tokio::join!(w.log_in(password("ann", "ann"), Value::Null), change);
+            assert_eq!(reply.status, 401, "{}", reply.body);
+            w.clock.advance(Duration::from_secs(1));
+            assert_eq!(w.log_in(password("ann", "ann"), Value::Null).await.status, 201);
+        },
+    )
     .await;
 }
 

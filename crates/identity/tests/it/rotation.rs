@@ -80,7 +80,8 @@ async fn stored_secrets_move_to_the_new_key_and_old_keys_go() {
             // the running process must know the staged key before the next rotation: SETTLE, in earnest
             tokio::time::sleep(Duration::from_millis(1200)).await;
         }
-        let again = identity::migrate_credentials(&w.db, &key_dir).await.unwrap();
+        let keys = identity::credential_keys(&key_dir, None).unwrap();
+        let again = identity::migrate_credentials(&w.db, &keys).await.unwrap();
         assert_eq!((again.moved, again.right, again.lost.len()), (0, 4, 0));
 
         // what no key opens keeps all keys

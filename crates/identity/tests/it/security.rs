@@ -4,6 +4,7 @@
 use crate::coverage::{body, fill_in};
 use crate::world::{World, admin_project, on_each, password, project};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Everything a rule might ask about, saying whatever would let the caller in.
 fn hostile(me: &str) -> Value {
@@ -149,18 +150,63 @@ async fn s52_validation_under_load_holds_on_to_no_connection() {
                 async move {
                     let call = w.call("GET", "/v3/auth/tokens", &ask, &Value::Null);
                     // some clients go away before the answer
-                    let patience = std::time::Duration::from_millis(if n % 5 == 0 { 1 } else { 10_000 });
+                    let patience = Duration::from_millis(if n % 5 == 0 { 1 } else { 10_000 });
                     drop(tokio::time::timeout(patience, call).await);
                 }
             });
             futures_util::future::join_all(asks.map(Box::pin)).await;
         }
-        // all connections that there may be are to be had at once: none is held
-        let mut held = Vec::new();
-        for _ in 0..CONNECTIONS {
-            let tx = tokio::time::timeout(std::time::Duration::from_secs(5), w.db.snapshot());
-            held.push(tx.await.expect("a connection is free").unwrap());
+        no_connection_is_held(&w).await;
+    })
+    .await;
+}
+
+/// All connections that there may be are to be had at once.
+async fn no_connection_is_held(w: &World) {
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let tx = tokio::time::timeout(Duration::from_secs(5), w.db.snapshot());
+        held.push(tx.await.expect("a connection is free").unwrap());
+    }
+}
+
+#[tokio::test]
+async fn s52_over_a_day_of_logins_and_revocations_nothing_grows() {
+    on_each(|w| async move {
+        let rows = async || {
+            let mut all = Vec::new();
+            for table in ["identity_revocations", "identity_users", "identity_old_passwords"] {
+                let sql = platform_db::built(format!("SELECT COUNT(*) FROM {table}"));
+                let (n,): (i64,) = w.db.fetch_one(sql, Vec::new()).await.unwrap();
+                all.push(n);
+            }
+            all
+        };
+        let mut most = [Vec::new(), Vec::new()];
+        for quarter in 0..96 {
+            let admin = w.admin().await;
+            let name = format!("u{quarter}");
+            let path = format!("/v3/users/{}", w.user(&admin, &name, None).await);
+            let own = w.token(password(&name, &name), Value::Null).await;
+            let forged = format!("{}x", &own[..own.len() - 1]);
+            let asks = (0..20).map(|n| {
+                let ask = [("x-auth-token", &*admin), ("x-subject-token", if n % 2 == 0 { &*own } else { &*forged })];
+                let (w, want) = (&w, if n % 2 == 0 { 200 } else { 404 });
+                async move { assert_eq!(w.call("GET", "/v3/auth/tokens", &ask, &Value::Null).await.status, want) }
+            });
+            futures_util::future::join_all(asks.map(Box::pin)).await;
+            let ask = [("x-auth-token", &*admin), ("x-subject-token", &*own)];
+            assert_eq!(w.call("DELETE", "/v3/auth/tokens", &ask, &Value::Null).await.status, 204);
+            w.expect(200, "PATCH", &path, &admin, json!({"user": {"password": "another"}})).await;
+            w.expect(200, "PATCH", &path, &admin, json!({"user": {"enabled": false}})).await;
+            w.expect(204, "DELETE", &path, &admin, Value::Null).await;
+            // a quarter of the day to fill, the rest to stay at that
+            most[usize::from(quarter >= 24)].push(rows().await);
+            w.clock.advance(Duration::from_secs(15 * 60));
         }
+        let [filling, after] = most;
+        assert_eq!(after.iter().max(), filling.iter().max());
+        no_connection_is_held(&w).await;
     })
     .await;
 }

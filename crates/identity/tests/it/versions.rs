@@ -19,6 +19,13 @@ async fn version_documents_and_json_home() {
         assert_eq!(home.text("content-type"), "application/json-home");
         let rel = "https://docs.openstack.org/api/openstack-identity/3/rel/user_projects";
         assert_eq!(home.body["resources"][rel]["href-template"], "/users/{user_id}/projects");
+        let of_ec2 = "https://docs.openstack.org/api/openstack-identity/3/ext/OS-EC2/1.0/rel/user_credential";
+        let keys = home.body["resources"][of_ec2].clone();
+        assert_eq!(keys["href-template"], "/users/{user_id}/credentials/OS-EC2/{credential_id}");
+        let parameter = "https://docs.openstack.org/api/openstack-identity/3/param/user_id";
+        assert_eq!(keys["href-vars"]["user_id"], parameter);
+        let home = w.call("GET", "/", &[("accept", "application/json-home")], &Value::Null).await;
+        assert_eq!(home.body["resources"][rel]["href-template"], "/v3/users/{user_id}/projects");
     })
     .await;
 }
@@ -33,7 +40,10 @@ async fn faults_have_keystone_s_form() {
             json!({"error": {"code": 404, "message": "Could not find user: nope.", "title": "Not Found"}})
         );
         let bad = w.expect(400, "POST", "/v3/users", &admin, json!({"user": {"name": 5}})).await;
-        assert_eq!(bad["error"]["message"], "Invalid input for field 'user/name': 5 is not of type 'string'");
+        assert_eq!(
+            bad["error"]["message"],
+            "Invalid input for field/attribute name. Value: 5. 5 is not of type 'string'"
+        );
         w.expect(400, "POST", "/v3/users", &admin, json!({"user": {"name": "a".repeat(256)}})).await;
         w.expect(404, "GET", "/v3/nothing", &admin, Value::Null).await;
         assert_eq!(w.call("GET", "/v3/OS-SIMPLE-CERT/ca", &[], &Value::Null).await.status, 410);

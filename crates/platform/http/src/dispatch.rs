@@ -4,8 +4,8 @@ use crate::call::{Call, Params, Payload};
 use crate::route::Route;
 use crate::schema::{self, SchemaSet};
 use crate::{
-    Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, Microversions, Peer, Query, Reply,
-    Tenants,
+    Access, Asked, AuthError, Authenticate, Body, BodyKind, Fault, FaultFormat, MALFORMED_BODY, Microversions, Peer,
+    Query, Reply, Tenants,
 };
 use base::{Microversion, RequestContext, RequestId, TokenFacts};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -335,9 +335,9 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             return Err(if says_which { fault.header("accept-patch", &route.content_types.join(", ")) } else { fault });
         }
         if !schema::json_depth_within(&bytes, JSON_DEPTH) {
-            return Err(Fault::bad_request("Malformed request body: nested too deep"));
+            return Err(Fault::bad_request(format!("{MALFORMED_BODY}: nested too deep")));
         }
-        serde_json::from_slice(&bytes).map_err(|_| Fault::bad_request("Malformed request body"))
+        serde_json::from_slice(&bytes).map_err(|_| Fault::bad_request(MALFORMED_BODY))
     }
 
     fn check_schema(&self, call: &mut Call, route: &Route<S>, json: &mut Value) -> Result<(), Fault> {
@@ -366,7 +366,7 @@ struct Found<'a, S> {
 /// `POST …/action`: the body's one key names the route.
 fn pick_action<'a, S>(candidates: &[&'a Route<S>], json: &Value) -> Result<&'a Route<S>, Fault> {
     let only = json.as_object().filter(|o| o.len() == 1).and_then(|o| o.keys().next());
-    let Some(action) = only else { return Err(Fault::bad_request("Malformed request body")) };
+    let Some(action) = only else { return Err(Fault::bad_request(MALFORMED_BODY)) };
     candidates
         .iter()
         .find(|r| r.action == Some(action))

@@ -69,6 +69,9 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// How the message of a body begins that is not the JSON it should be.
+pub const MALFORMED_BODY: &str = "Malformed request body";
+
 /// How one service writes faults. One implementation a service.
 pub trait FaultFormat: Send + Sync {
     /// `accept` is the request's Accept header. A 500 has an empty message: give the service's own stock sentence.
@@ -76,13 +79,18 @@ pub trait FaultFormat: Send + Sync {
 
     /// No token, or one that is not valid. The stock form is what keystonemiddleware answers in front of every service.
     fn unauthorized(&self, identity_url: &str) -> Reply {
-        Reply::json(
-            401,
-            &serde_json::json!({"error": {
-                "message": "The request you have made requires authentication.", "code": 401, "title": "Unauthorized"}}),
-        )
-        .header("www-authenticate", &format!("Keystone uri=\"{identity_url}\""))
+        stock_unauthorized(identity_url)
     }
+}
+
+/// What keystonemiddleware answers.
+pub fn stock_unauthorized(identity_url: &str) -> Reply {
+    Reply::json(
+        401,
+        &serde_json::json!({"error": {
+            "message": "The request you have made requires authentication.", "code": 401, "title": "Unauthorized"}}),
+    )
+    .header("www-authenticate", &format!("Keystone uri=\"{identity_url}\""))
 }
 
 impl Fault {

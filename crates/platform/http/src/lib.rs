@@ -30,7 +30,7 @@ pub use axum::body::Body;
 pub use call::{Call, Params, Payload};
 pub use client::client;
 pub use dispatch::{Admit, Rewrite, Service, ServiceSettings};
-pub use fault::{Fault, FaultFormat};
+pub use fault::{Fault, FaultFormat, MALFORMED_BODY, stock_unauthorized};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use limits::{Allowed, LimitsUnavailable, ProjectLimits};
 pub use negotiate::Microversions;

@@ -17,13 +17,11 @@ pub(super) struct Held {
     pub(super) inherited_from: Option<(String, String)>,
     /// The role that implies this one.
     pub(super) by_role: Option<String>,
-    /// The role that was given in the first place, if it implies this one.
-    pub(super) given_role: Option<String>,
 }
 
 impl Held {
     pub(super) fn as_stored(row: AssignmentRow) -> Self {
-        Self { row, by_group: None, inherited_from: None, by_role: None, given_role: None }
+        Self { row, by_group: None, inherited_from: None, by_role: None }
     }
 }
 
@@ -74,20 +72,11 @@ impl Facts {
     }
 }
 
+/// What somebody has for two reasons is there twice, with its links to each.
 pub(super) fn effective(rows: &[AssignmentRow], facts: &Facts) -> Vec<Held> {
-    let mut seen: HashSet<(String, String, String, String)> = HashSet::new();
-    let mut all = Vec::new();
-    for row in rows {
-        let held = of_users(row, facts).into_iter().flat_map(|h| downwards(h, facts));
-        for h in held.flat_map(|h| with_implied(h, facts)) {
-            let r = &h.row;
-            let key = (r.actor_id.clone(), r.target_type.clone(), r.target_id.clone(), r.role_id.clone());
-            if !facts.domain_roles.contains(&r.role_id) && seen.insert(key) {
-                all.push(h);
-            }
-        }
-    }
-    all
+    let users = rows.iter().flat_map(|row| of_users(row, facts));
+    let held = users.flat_map(|h| downwards(h, facts)).flat_map(|h| with_implied(h, facts));
+    held.filter(|h| !facts.domain_roles.contains(&h.row.role_id)).collect()
 }
 
 fn of_users(row: &AssignmentRow, facts: &Facts) -> Vec<Held> {
@@ -126,7 +115,6 @@ fn downwards(held: Held, facts: &Facts) -> Vec<Held> {
 }
 
 fn with_implied(held: Held, facts: &Facts) -> Vec<Held> {
-    let given = held.row.role_id.clone();
     let mut all = vec![held];
     let mut next = 0;
     while let Some(prior) = all.get(next).cloned() {
@@ -137,7 +125,6 @@ fn with_implied(held: Held, facts: &Facts) -> Vec<Held> {
             all.push(Held {
                 row: AssignmentRow { role_id: implied.clone(), ..prior.row.clone() },
                 by_role: Some(prior.row.role_id.clone()),
-                given_role: Some(given.clone()),
                 ..prior.clone()
             });
         }
@@ -188,7 +175,10 @@ mod tests {
                 "u1 p member",
                 "u1 p reader",
                 "u1 q admin",
+                // by the group, and by the role
                 "u1 q member",
+                "u1 q member",
+                "u1 q reader",
                 "u1 q reader",
                 "u2 p member",
                 "u2 p reader",

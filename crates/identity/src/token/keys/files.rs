@@ -32,6 +32,18 @@ pub(super) fn read(dir: &Path) -> Result<BTreeMap<u64, FernetKey>, KeyError> {
     }
 }
 
+/// The keys of one file, one a line, in its order. Empty lines and those that begin with `#` are none.
+pub(super) fn read_list(path: &Path) -> Result<Vec<FernetKey>, KeyError> {
+    let meta = std::fs::metadata(path).map_err(|e| KeyError::at(path, e))?;
+    // of a systemd credential the group bits are the mask of its access list
+    if meta.mode() & 0o007 != 0 {
+        return Err(KeyError::Exposed(path.to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| KeyError::at(path, e))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| FernetKey::parse(line).ok_or_else(|| KeyError::Malformed(path.to_owned()))).collect()
+}
+
 fn numbers(dir: &Path) -> Result<BTreeSet<u64>, KeyError> {
     let mut numbers = BTreeSet::new();
     for entry in std::fs::read_dir(dir).map_err(|e| KeyError::at(dir, e))? {
