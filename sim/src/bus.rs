@@ -113,7 +113,8 @@ impl Net {
 impl Inner {
     fn journey(&mut self) -> Duration {
         if self.dice.per_mille(self.weather.very_late) {
-            self.dice.millis(1000, 120_000)
+            // up to ten minutes: what it was about has long ended otherwise
+            self.dice.millis(1000, 600_000)
         } else if self.dice.per_mille(self.weather.late) {
             self.dice.millis(5, 500)
         } else {

@@ -25,6 +25,10 @@ pub(crate) enum Fault {
     Ail,
     Heal,
     GuestDies,
+    /// The database's replica lacks what is committed from now on.
+    ReplicaLags,
+    /// It takes its primary's place.
+    ReplicaPromoted,
 }
 
 /// A kind of world.
@@ -65,6 +69,9 @@ impl Plan {
             (2, Fault::GuestDies),
         ];
         faults.extend(kinds.into_iter().filter(|_| dice.per_mille(500)));
+        if dice.per_mille(250) {
+            faults.extend([(2, Fault::ReplicaLags), (2, Fault::ReplicaPromoted)]);
+        }
         let requests = vec![
             (8, Do::Create),
             (3, Do::CreateSome),
@@ -156,6 +163,8 @@ impl Plan {
                 cloud.hosts[host].set_ailment(self.ailment);
             }
             Fault::Heal => cloud.hosts[host].set_ailment(Ailment::default()),
+            Fault::ReplicaLags => cloud.replica_lags().await?,
+            Fault::ReplicaPromoted => cloud.replica_promoted().await?,
             Fault::GuestDies => {
                 let guests = cloud.guests_of(host).await;
                 let end = [PowerState::Shutdown, PowerState::Crashed];

@@ -6,6 +6,7 @@ use crate::clock::SimClock;
 use crate::dice::Dice;
 use crate::host::{Guests, SimHost};
 use crate::process::Life;
+use crate::replica::Replica;
 use crate::stand_ins::{OneImage, Tokens};
 use crate::trace::Trace;
 use anyhow::{Context, Result};
@@ -67,6 +68,8 @@ pub(crate) struct Cloud {
     pub(crate) api_clock: SimClock,
     /// Requests on their way.
     pub(crate) asked: Arc<AtomicUsize>,
+    pub(crate) guests: Guests,
+    pub(crate) replica: Replica,
     recovery: Recovery,
     on_start: Option<OnStart>,
 }
@@ -96,7 +99,20 @@ impl Cloud {
         let api_clock = SimClock::new(began);
         let api = api(&db, &net, &api_clock)?;
         let (trace, recovery) = (trace.clone(), shape.recovery.clone());
-        Ok(Self { db, net, trace, processes, hosts, api, api_clock, asked: Arc::default(), recovery, on_start: None })
+        Ok(Self {
+            db,
+            net,
+            trace,
+            processes,
+            hosts,
+            api,
+            api_clock,
+            asked: Arc::default(),
+            guests,
+            replica: Replica::default(),
+            recovery,
+            on_start: None,
+        })
     }
 
     pub(crate) fn start(&mut self, process: usize) {

@@ -2,13 +2,14 @@
 //! would have it remember (`adopt`) it knows better itself.
 
 use crate::dice::Dice;
+use crate::replica::Guest;
 use crate::trace::Trace;
 use async_trait::async_trait;
 use base::{Gib, InstanceId, Mib, Timestamp};
 use compute_driver_fake::{Fake, FakeConfig};
 use compute_model::driver::{Abilities, Diagnostics, Driver, DriverError, GuestSpec, GuestState, HostFacts};
 use compute_model::states::PowerState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,28 +28,43 @@ pub(crate) struct Ailment {
     pub(crate) only: Option<&'static str>,
 }
 
-/// Which host has a guest of which server: never two of one.
+/// Which host has a guest of which server: never two of one, but for those that the database has forgotten.
 #[derive(Clone, Default)]
-pub(crate) struct Guests(Arc<Mutex<BTreeMap<InstanceId, Vec<String>>>>);
+pub(crate) struct Guests(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    hosts: BTreeMap<InstanceId, Vec<String>>,
+    forgotten: BTreeSet<Guest>,
+}
 
 impl Guests {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<InstanceId, Vec<String>>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&self, host: &str) {
-        self.lock().values_mut().for_each(|hosts| hosts.retain(|h| h != host));
+        self.lock().hosts.values_mut().for_each(|hosts| hosts.retain(|h| h != host));
+    }
+
+    /// The database does not know any more that the host was told to have it: it may be there, and elsewhere once more.
+    pub(crate) fn is_forgotten(&self, guest: Guest) {
+        self.lock().forgotten.insert(guest);
+    }
+
+    pub(crate) fn forgotten(&self) -> BTreeSet<Guest> {
+        self.lock().forgotten.clone()
     }
 
     fn note(&self, host: &str, id: InstanceId, power: PowerState, trace: &Trace) {
-        let mut guests = self.lock();
-        let hosts = guests.entry(id).or_default();
+        let State { hosts, forgotten } = &mut *self.lock();
+        let hosts = hosts.entry(id).or_default();
         hosts.retain(|h| h != host);
         if power == PowerState::NoState {
             return;
         }
         hosts.push(host.to_owned());
-        if hosts.len() > 1 {
+        if hosts.iter().filter(|h| !forgotten.contains(&(id.to_string(), (*h).clone()))).count() > 1 {
             trace.broken(format!("I5: server {id} has guests on {hosts:?} at once"));
         }
     }

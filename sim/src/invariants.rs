@@ -131,7 +131,11 @@ impl Cloud {
                     .broken(format!("I4: {id} rests as {vm_state}/{task:?}, fault: {fault}, its guest is {power:?}"));
             }
         }
+        let told = self.told_as_unknown().await?;
         for ((id, host), power) in guests {
+            if told.contains(&(id.clone(), host.clone())) {
+                continue;
+            }
             self.trace.broken(format!("I5: {host} has a guest of {id} ({power:?}), which is not there or gone"));
         }
         Ok(())

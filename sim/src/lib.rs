@@ -20,6 +20,7 @@ mod invariants;
 mod mutant;
 mod points;
 mod process;
+mod replica;
 mod stand_ins;
 mod stories;
 mod tale;

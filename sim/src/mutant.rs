@@ -21,6 +21,8 @@ pub enum Mutant {
     LostQuota,
     /// A claim may take more than there is.
     Overcommit,
+    /// Numbers do not leap when the database goes on from an earlier moment.
+    NoLeap,
 }
 
 impl Mutant {
@@ -30,6 +32,7 @@ impl Mutant {
             Self::NoFence => &[("AND fence = $2 AND state = 'running'", "AND $2 = $2")],
             Self::NoTurns => &[("AND task_state IS NOT DISTINCT FROM $3 AND", "AND $3 IS NOT DISTINCT FROM $3 AND")],
             Self::LostQuota => &[("THEN quota_usage.in_use - excluded.in_use ELSE", "THEN quota_usage.in_use ELSE")],
+            Self::NoLeap => &[("generation = generation + $1", "generation = generation + 0 * $1")],
             Self::Overcommit => {
                 &[("want.delta <= capacity - used", "TRUE"), ("want.amount > i.capacity - i.used", "FALSE")]
             }

@@ -76,6 +76,7 @@ async fn history(seed: u64, options: Options) -> Result<Outcome> {
     trace.event(format_args!("SEED {seed}: {plan:?}"));
     let net = Net::new(dice.split(), trace.clone());
     let mut cloud = Cloud::new(&plan.shape, began, db, net, &mut dice.split(), &trace)?;
+    cloud.replica.quiet = quiet.clone();
     if let Some(mutant) = options.mutant {
         mutant.infect(&statements, &cloud.net, &cloud.db);
     }

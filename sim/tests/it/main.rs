@@ -62,6 +62,11 @@ fn quota_and_room_that_are_counted_wrongly_are_found() {
 }
 
 #[test]
+fn numbers_that_do_not_leap_are_found() {
+    is_found(Mutant::NoLeap, "I");
+}
+
+#[test]
 fn a_fault_at_every_point_ends_well() {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let all = every_fault(jobs, Extent::Sample).expect("the simulation itself works");

@@ -91,14 +91,21 @@ pub async fn contents(db: &Db) -> Result<Vec<(String, Content)>, DbError> {
 #[cfg(feature = "testing")]
 pub async fn dump(db: &Db) -> Result<String, DbError> {
     let mut tx = snapshot(db).await?;
-    let all = tables(&mut tx).await?;
+    let text = script(&mut tx).await?;
+    tx.undo().await?;
+    Ok(text)
+}
+
+#[cfg(any(feature = "testing", feature = "simulation"))]
+pub(crate) async fn script(tx: &mut Tx) -> Result<String, DbError> {
+    let all = tables(tx).await?;
     let mut text = String::new();
     for table in all.iter().rev() {
         text.push_str(&format!("DELETE FROM {};\n", quoted(&table.name)));
     }
     for table in &all {
         let mut rows = Vec::new();
-        each_batch(&mut tx, table, async |batch| {
+        each_batch(tx, table, async |batch| {
             rows.extend(
                 batch.iter().map(|row| format!("({})", row.iter().map(literal).collect::<Vec<_>>().join(", "))),
             );
@@ -115,11 +122,10 @@ pub async fn dump(db: &Db) -> Result<String, DbError> {
             ));
         }
     }
-    tx.undo().await?;
     Ok(text)
 }
 
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", feature = "simulation"))]
 fn literal(value: &Value) -> String {
     match value {
         Value::Int(Some(n)) => n.to_string(),

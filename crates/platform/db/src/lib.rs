@@ -113,6 +113,7 @@ enum Engine {
     Simulated {
         read: simulation::Reader,
         writer: Writer,
+        losses: AtomicU64,
     },
 }
 
@@ -163,7 +164,7 @@ impl Db {
     pub async fn open_simulated(path: &Path) -> Result<Self, DbError> {
         let options = sqlite_options(path);
         let (read, writer) = simulation::Reader::open(options).await?;
-        Ok(Self::of(Engine::Simulated { read, writer }))
+        Ok(Self::of(Engine::Simulated { read, writer, losses: AtomicU64::new(0) }))
     }
 
     fn of(engine: Engine) -> Self {
@@ -215,7 +216,9 @@ impl Db {
     pub fn losses(&self) -> u64 {
         match &self.0.engine {
             Engine::Postgres(pool) => pool.losses(),
-            _ => 0,
+            Engine::Sqlite { .. } => 0,
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { losses, .. } => losses.load(Ordering::Relaxed),
         }
     }
 

@@ -11,12 +11,15 @@
 //! What protects the data stands in the `WHERE` of many an UPDATE. A simulation that wants to know whether it would notice
 //! its absence has it left out of the text on its way ([`rewrite`]).
 
-use crate::DbError;
+use crate::copy::script;
 use crate::group::Writer;
+use crate::leap::leap;
+use crate::{Db, DbError, Engine, Tx, built};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr};
 use std::cell::RefCell;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -104,6 +107,27 @@ fn in_place<F: Future>(future: F) -> F::Output {
             Poll::Pending => std::thread::park(),
         }
     }
+}
+
+/// What the database holds, as a replica has it that now falls behind. Statements must cost nothing meanwhile: it is read in
+/// place.
+pub async fn held(db: &Db) -> Result<String, DbError> {
+    let mut tx = db.begin().await?;
+    let text = in_place(script(&mut tx))?;
+    tx.undo().await?;
+    Ok(text)
+}
+
+/// The database goes on from what it [`held`] earlier, as on a replica that is promoted without the last commits: by the
+/// leap that PostgreSQL's new timeline causes, and known to everybody. `tx`: nothing else is under way.
+pub async fn go_back(db: &Db, mut tx: Tx, held: String) -> Result<(), DbError> {
+    tx.execute_script(built(held)).await?;
+    leap(&mut tx).await?;
+    tx.commit().await?;
+    if let Engine::Simulated { losses, .. } = &db.0.engine {
+        losses.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// The one reading connection of a simulation.
