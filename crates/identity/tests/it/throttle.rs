@@ -78,14 +78,16 @@ async fn s50_unknown_locked_disabled_and_wrong_take_the_time_of_one_hash() {
                 }
             }
             // and the same statements, for a write of one's own is slower than none
-            let mut statements = Vec::new();
-            for (user, pw) in [("ann", "bad"), ("nobody", "bad"), ("locked", "locked")] {
-                let before = w.db.statements();
-                log_in(&w, "192.0.2.1", &[], user, pw).await;
-                statements.push(w.db.statements() - before);
+            let mut statements = [u64::MAX; 3];
+            for _ in 0..4 {
+                for (least, (user, pw)) in statements.iter_mut().zip(guesses) {
+                    let before = w.db.statements();
+                    log_in(&w, "192.0.2.1", &[], user, pw).await;
+                    // the look for other processes' changes may come in between
+                    *least = (*least).min(w.db.statements() - before);
+                }
             }
-            // the look for other processes' changes may come in between
-            assert!(statements.iter().all(|n| n.abs_diff(statements[0]) <= 1), "{statements:?}");
+            assert_eq!(statements, [statements[0]; 3]);
             let least = fastest.iter().map(|f| f.1).min().unwrap();
             assert!(fastest.iter().all(|f| f.1 < least * 2), "{fastest:?}");
         },
