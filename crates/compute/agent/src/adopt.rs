@@ -1,9 +1,10 @@
 //! The start: what the hosts have is told, and what their hypervisors run is compared with what they should.
 
+use crate::act;
 use crate::agent::{Agent, Host};
 use crate::resume::{Resumed, Verified};
+use crate::slots::{Key, Offered};
 use crate::wants;
-use crate::{act, slots::Offered};
 use base::{HostName, InstanceId};
 use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Report, subject};
 use compute_model::states::PowerState;
@@ -91,14 +92,16 @@ impl Agent {
         }
         for (id, power) in running.unwrap_or_default() {
             if self.is_news((number, id)) {
-                self.unknown(host, id, power).await;
+                self.unknown((number, id), power).await;
             }
         }
     }
 
     /// A guest that nobody has assigned, or (no state) that it is gone. It is told and never touched: whoever knows better
     /// decides.
-    pub(crate) async fn unknown(&self, host: &Host, id: InstanceId, power: PowerState) {
+    /// `key` is among those told of, or (no state) no longer; where nobody hears it, that is taken back until the next look.
+    pub(crate) async fn unknown(&self, key: Key, power: PowerState) {
+        let (host, id) = (&self.hosts[key.0], key.1);
         if power == PowerState::NoState {
             tracing::info!(host = %host.name, instance = %id, "the unknown guest {id} is gone");
         } else {
@@ -108,7 +111,8 @@ impl Agent {
         let outcome = Outcome::Done { power };
         let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };
         if let Err(error) = self.call::<_, compute_model::assignment::Reported>(subject::REPORT, &report).await {
-            tracing::warn!(%error, "the unknown guest could not be told");
+            tracing::warn!(%error, "the unknown guest could not be told: at the next look");
+            self.unknown_untold(key, power);
         }
     }
 }

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Seen {
     facts: HashMap<HostName, HostFacts>,
     /// Warned about already.
-    unknown: HashSet<(usize, InstanceId)>,
+    unknown: HashSet<Key>,
     /// Told of already: a disk of theirs is missing.
-    damaged: HashSet<(usize, InstanceId)>,
+    damaged: HashSet<Key>,
 }
 
 pub(crate) type SeenLock = Mutex<Seen>;
@@ -90,12 +90,12 @@ impl Agent {
                 }
             }
             for id in self.unknown_but_gone(number, &found) {
-                self.unknown(host, id, PowerState::NoState).await;
+                self.unknown((number, id), PowerState::NoState).await;
             }
             for (id, power) in found {
                 let key = (number, id);
                 if !self.slots.knows(key) && self.is_news(key) {
-                    self.unknown(host, id, power).await;
+                    self.unknown(key, power).await;
                 }
             }
             // a thousand hosts in one sweep must not hold up the others' work
@@ -135,9 +135,17 @@ impl Agent {
     fn unknown_but_gone(&self, number: usize, found: &BTreeMap<InstanceId, PowerState>) -> Vec<InstanceId> {
         let unknown = &mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown;
         // one that somebody has assigned meanwhile is not among those found, and not gone either
-        let is_gone =
-            |key: &(usize, InstanceId)| key.0 == number && !found.contains_key(&key.1) && !self.slots.knows(*key);
+        let is_gone = |key: &Key| key.0 == number && !found.contains_key(&key.1) && !self.slots.knows(*key);
         unknown.extract_if(is_gone).map(|(_, id)| id).collect()
+    }
+
+    /// What was to be told of an unknown guest has not arrived.
+    pub(crate) fn unknown_untold(&self, key: Key, power: PowerState) {
+        let unknown = &mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown;
+        match power {
+            PowerState::NoState => unknown.insert(key),
+            _ => unknown.remove(&key),
+        };
     }
 
     /// Whoever was told of unknown guests has forgotten it.
@@ -146,7 +154,7 @@ impl Agent {
     }
 
     /// Whether the unknown guest has not been told of before.
-    pub(crate) fn is_news(&self, key: (usize, InstanceId)) -> bool {
+    pub(crate) fn is_news(&self, key: Key) -> bool {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown.insert(key)
     }
 }

@@ -88,6 +88,27 @@ async fn an_unknown_guest_is_told_when_it_is_gone() {
 }
 
 #[tokio::test]
+async fn an_unknown_guest_is_told_again_where_nobody_heard_it() {
+    let world = World::new(true);
+    let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(50));
+    world.conductor.until("the start", |seen| (!seen.fetches.is_empty()).then_some(())).await;
+    let stranger = server();
+    for (n, power) in [PowerState::Running, PowerState::NoState].into_iter().enumerate() {
+        world.conductor.be_deaf(true);
+        match power {
+            PowerState::NoState => world.hypervisor.lose(stranger.id),
+            _ => world.hypervisor.set(stranger.id, power, false),
+        }
+        let looks = world.hypervisor.looks();
+        world.conductor.until("looks", |_| (world.hypervisor.looks() > looks + 2).then_some(())).await;
+        world.conductor.be_deaf(false);
+        let told = |seen: &Seen| Some(seen.reports.get(n)?.outcome.clone());
+        assert_eq!(world.conductor.until("the report", told).await, Outcome::Done { power });
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn an_unknown_guest_that_is_assigned_again_is_not_gone() {
     let world = World::new(false);
     let stranger = server();
