@@ -35,7 +35,7 @@ pub use import::{ImportRequest, Method, MethodName, Plan};
 pub use list::{Column, Direction, Filter, ListQuery, NumberColumn, SortKey, TextColumn, TimeColumn, TimeOp, Wanted};
 pub use location::{Leftover, Location};
 pub use metadef::{Item, ItemKind, Namespace, NamespaceQuery, NamespaceSort, NamespaceVisibility, ResourceType};
-pub use params::{DEFAULT_LIMIT, MAX_LIMIT, list_query};
+pub use params::{DEFAULT_LIMIT, MAX_LIMIT, list_query, page_limit};
 pub use patch::{Change, Draft, Op, apply, parse as parse_patch};
 pub use quota::Limits;
 pub use record::{Image, Member, StoredData};

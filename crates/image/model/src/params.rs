@@ -15,7 +15,7 @@ pub fn list_query(pairs: &[(String, String)]) -> Result<ListQuery, Refusal> {
     let mut hidden = false;
     for (key, value) in pairs {
         match key.as_str() {
-            "limit" => query.limit = limit(value)?,
+            "limit" => query.limit = page_limit(value.trim())?,
             "marker" => query.marker = Some(value.parse().map_err(|_| no_marker(value))?),
             "member_status" => query.member_status = member_status(value)?,
             "visibility" => query.visibility = Some(visibility(value)?),
@@ -37,8 +37,9 @@ pub(crate) fn no_marker(id: &str) -> Refusal {
     Refusal::Invalid(format!("No image found with ID {id}"))
 }
 
-fn limit(text: &str) -> Result<usize, Refusal> {
-    let n: i64 = text.trim().parse().map_err(|_| Refusal::invalid("limit param must be an integer"))?;
+/// A query's `limit`, at most [`MAX_LIMIT`].
+pub fn page_limit(text: &str) -> Result<usize, Refusal> {
+    let n: i64 = text.parse().map_err(|_| Refusal::invalid("limit param must be an integer"))?;
     usize::try_from(n).map(|n| n.min(MAX_LIMIT)).map_err(|_| Refusal::invalid("limit param must be positive"))
 }
 

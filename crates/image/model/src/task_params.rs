@@ -1,6 +1,6 @@
 //! The query string of `GET /tasks`.
 
-use crate::{DEFAULT_LIMIT, MAX_LIMIT, Refusal, TaskId, TaskKind, TaskQuery, TaskSort};
+use crate::{DEFAULT_LIMIT, Refusal, TaskId, TaskKind, TaskQuery, TaskSort, page_limit};
 use base::ImageId;
 
 /// Reads the query's pairs. What it does not know is ignored, as in Glance.
@@ -17,11 +17,7 @@ pub fn task_query(pairs: &[(String, String)]) -> Result<TaskQuery, Refusal> {
     };
     for (key, value) in pairs {
         match key.as_str() {
-            "limit" => {
-                let n: i64 = value.trim().parse().map_err(|_| Refusal::invalid("limit param must be an integer"))?;
-                let n = usize::try_from(n).map_err(|_| Refusal::invalid("limit param must be positive"))?;
-                query.limit = n.min(MAX_LIMIT);
-            }
+            "limit" => query.limit = page_limit(value.trim())?,
             "marker" => {
                 let is_uuid = value.parse::<ImageId>().is_ok();
                 query.marker = Some(value).filter(|_| is_uuid).map(|v| TaskId(v.to_lowercase()));

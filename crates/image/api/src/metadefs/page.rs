@@ -1,16 +1,14 @@
 //! Pages of lists, as their queries ask for them.
 
 use super::items::TAGS;
-use image_model::{DEFAULT_LIMIT, Direction, Item, MAX_LIMIT, Namespace};
+use crate::fault;
+use image_model::{DEFAULT_LIMIT, Direction, Item, Namespace, page_limit};
 use platform_http::{Call, Fault};
 use std::cmp::Ordering;
 
 /// `None`: nothing is said of it.
 fn asked_limit(call: &Call) -> Result<Option<usize>, Fault> {
-    let Some(text) = call.query.last("limit") else { return Ok(None) };
-    let n: i64 = text.parse().map_err(|_| Fault::bad_request("limit param must be an integer"))?;
-    let n = usize::try_from(n).map_err(|_| Fault::bad_request("limit param must be positive"))?;
-    Ok(Some(n.min(MAX_LIMIT)))
+    call.query.last("limit").map(page_limit).transpose().map_err(fault::of)
 }
 
 pub(super) fn limit(call: &Call) -> Result<usize, Fault> {
