@@ -15,5 +15,5 @@ pub use context::{RequestContext, Scope, TokenFacts};
 pub use ids::*;
 pub use microversion::{Microversion, VersionRange};
 pub use secret::Secret;
-pub use time::{Clock, SystemClock, Timestamp};
+pub use time::{Clock, FollowingClock, SystemClock, Timestamp};
 pub use units::{Gib, Mib};

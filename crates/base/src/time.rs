@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A moment in microseconds since the Unix epoch: what a BIGINT column holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +68,49 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that goes by another one, as last heard of, and in between by this machine's monotonic clock: a machine whose own
+/// clock is wrong, or is set, moves nothing.
+#[derive(Debug)]
+pub struct FollowingClock {
+    began: Instant,
+    /// What it shows at `began`, in microseconds.
+    origin: AtomicI64,
+}
+
+/// What a clock may differ from the one it follows. Below this nothing is gained by setting it.
+const TOLERATED: Duration = Duration::from_millis(250);
+
+impl FollowingClock {
+    /// As long as nothing is heard, it goes on from there.
+    pub fn starting_at(now: Timestamp) -> Self {
+        Self { began: Instant::now(), origin: AtomicI64::new(now.0) }
+    }
+
+    /// The other clock showed `told` at some moment from `asked` to `heard`. Sets this one, unless it may be right: the longer
+    /// the answer took, the less it says. Returns whether it was set.
+    pub fn hear(&self, asked: Instant, heard: Instant, told: Timestamp) -> bool {
+        let took = heard.saturating_duration_since(asked);
+        let origin = self.origin.load(Ordering::SeqCst);
+        let difference = told.plus(took / 2).0.saturating_sub(self.shows(origin, heard).0);
+        if Duration::from_micros(difference.unsigned_abs()) <= TOLERATED + took / 2 {
+            return false;
+        }
+        let right = origin.saturating_add(difference);
+        // of several that hear at once, one sets it
+        self.origin.compare_exchange(origin, right, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    fn shows(&self, origin: i64, at: Instant) -> Timestamp {
+        Timestamp(origin).plus(at.saturating_duration_since(self.began))
+    }
+}
+
+impl Clock for FollowingClock {
+    fn now(&self) -> Timestamp {
+        self.shows(self.origin.load(Ordering::SeqCst), Instant::now())
+    }
+}
+
 /// A clock that moves only when told to.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
@@ -98,6 +141,36 @@ mod tests {
         assert_eq!(t.micros_naive(), "2026-01-02T03:04:05.000123");
         assert_eq!(t.micros_z(), "2026-01-02T03:04:05.000123Z");
         assert_eq!(t.http_date(), "Fri, 02 Jan 2026 03:04:05 GMT");
+    }
+
+    #[test]
+    fn a_clock_follows_what_it_hears_as_far_as_that_can_be_trusted() {
+        let start = Timestamp(1_767_323_045_000_000);
+        let clock = FollowingClock::starting_at(start);
+        let at = |millis: u64| clock.began + Duration::from_millis(millis);
+        let shown = |millis: u64| clock.shows(clock.origin.load(Ordering::SeqCst), at(millis));
+        assert_eq!(shown(1000), start.plus(Duration::from_secs(1)));
+        // (asked, heard), what the other one is ahead of this one then, and whether that counts
+        let five_minutes = 300_000;
+        for (asked, heard, ahead, counts) in [
+            (1000, 1010, 0, false),
+            (1000, 1010, 200, false),
+            (1000, 1010, -200, false),
+            (1000, 1010, 300, true),
+            (1000, 1010, -300, true),
+            (1000, 2000, 700, false),
+            (1000, 2000, 800, true),
+            (1000, 61_000, five_minutes, true),
+            (1000, 61_000, -five_minutes, true),
+            (1000, 1000, -12 * five_minutes, true),
+        ] {
+            let before = shown(heard);
+            let middle = shown(u64::midpoint(asked, heard));
+            let set = clock.hear(at(asked), at(heard), Timestamp(middle.0 + ahead * 1000));
+            assert_eq!(set, counts, "{ahead} ms in {asked} to {heard}");
+            let moved = if counts { ahead * 1000 } else { 0 };
+            assert_eq!(shown(heard).0 - before.0, moved, "{ahead} ms in {asked} to {heard}");
+        }
     }
 
     #[test]

@@ -24,11 +24,13 @@ mod nats;
 mod retry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timing;
 mod versions;
 
 pub use local::LocalBus;
 pub use nats::{NatsBus, OpenError, Settings};
 pub use retry::call_retrying;
+pub use timing::Timing;
 pub use versions::{NEWEST, OLDEST, Versions};
 
 use async_trait::async_trait;
@@ -69,11 +71,11 @@ pub trait Bus: Send + Sync {
 }
 
 /// The bus that is configured. Must be called in a tokio runtime; does not wait for a connection.
-pub async fn open(settings: &Settings) -> Result<Arc<dyn Bus>, OpenError> {
+pub async fn open(settings: &Settings, timing: Timing) -> Result<Arc<dyn Bus>, OpenError> {
     if settings.url.expose().is_empty() {
         return Ok(Arc::new(LocalBus::default()));
     }
-    Ok(Arc::new(NatsBus::open(settings).await?))
+    Ok(Arc::new(NatsBus::open_timed(settings, timing).await?))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ mod wire;
 
 pub use settings::{OpenError, Settings};
 
-use crate::{Bus, BusError, Handler, OnHint, Subscription, Versions};
+use crate::{Bus, BusError, Handler, OnHint, Subscription, Timing, Versions};
 use async_nats::connection::State;
 use async_nats::{Client, PublishErrorKind, SubscribeError, Subscriber};
 use async_trait::async_trait;
@@ -29,7 +29,7 @@ use serving::Serving;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -47,6 +47,7 @@ struct Inner {
     client: Client,
     prefix: String,
     versions: Versions,
+    timing: Timing,
     inbox: Arc<Inbox>,
     link: Arc<Link>,
     hints: mpsc::Sender<String>,
@@ -63,11 +64,20 @@ impl NatsBus {
     /// Starts to connect, and goes on trying for ever: [`Bus::connected`] tells when it has. Errors are about settings.
     /// Must be called in a tokio runtime.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        Self::open_speaking(settings, Versions::OURS).await
+        Self::open_with(settings, Versions::OURS, Timing::None).await
+    }
+
+    /// The same with the time in replies.
+    pub async fn open_timed(settings: &Settings, timing: Timing) -> Result<Self, OpenError> {
+        Self::open_with(settings, Versions::OURS, timing).await
     }
 
     /// As another release would, for tests of upgrades.
     pub async fn open_speaking(settings: &Settings, versions: Versions) -> Result<Self, OpenError> {
+        Self::open_with(settings, versions, Timing::None).await
+    }
+
+    async fn open_with(settings: &Settings, versions: Versions, timing: Timing) -> Result<Self, OpenError> {
         let (client, link) = connect::start(settings).await?;
         let inbox = Inbox::new(format!("{}._reply.{}", settings.prefix, unique(&client)));
         let arriving = client.subscribe(inbox.pattern()).await.map_err(|e| OpenError::Client(Box::new(e)))?;
@@ -79,6 +89,7 @@ impl NatsBus {
             client,
             prefix: settings.prefix.clone(),
             versions,
+            timing,
             inbox,
             link,
             hints,
@@ -150,6 +161,7 @@ impl Bus for NatsBus {
         }
         let place = inbox.place();
         let headers = wire::request(*versions, deadline);
+        let asked = Instant::now();
         let exchange = async {
             let (to, from) = (self.wire(subject), place.subject());
             client.publish_with_reply_and_headers(to, from, headers, request).await?;
@@ -173,6 +185,9 @@ impl Bus for NatsBus {
             Ok(None) => return Err(BusError::Silent { subject: named(), limit: deadline }),
             Err(error) => return Err(unsent(&error, named(), size, limit)),
         };
+        if let Some(time) = reply.time {
+            self.0.timing.heard(asked, time);
+        }
         let text = || String::from_utf8_lossy(&reply.body).into_owned();
         match reply.status {
             Status::Done => Ok(reply.body),
@@ -193,7 +208,7 @@ impl Bus for NatsBus {
     }
 
     fn serve_bytes(&self, subject: &str, handler: Handler) -> Subscription {
-        let Inner { client, inbox, versions, drain, serving, .. } = &*self.0;
+        let Inner { client, inbox, versions, timing, drain, serving, .. } = &*self.0;
         let (on, group) = (self.wire(subject), wire::group(subject));
         let drained = (wire::drained(&self.0.prefix, subject), group.clone());
         let subscribing = {
@@ -201,7 +216,8 @@ impl Bus for NatsBus {
             async move { client.queue_subscribe(on, group).await }
         };
         let (end, ended) = oneshot::channel::<()>();
-        let side = Serving { client: client.clone(), inbox: inbox.clone(), versions: *versions, drained };
+        let (client, inbox, versions, timing) = (client.clone(), inbox.clone(), *versions, timing.clone());
+        let side = Serving { client, inbox, versions, timing, drained };
         let (counted, draining) = (serving.token(), drain.subscribe());
         let _runs_on = self.with_subscription(subscribing, move |calls| async move {
             side.run(calls, handler, ended, draining).await;

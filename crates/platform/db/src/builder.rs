@@ -1,6 +1,7 @@
 //! Statements whose shape depends on the request: filters, sort keys, pages.
 
-use crate::Value;
+use crate::value::Column;
+use crate::{Dialect, Value};
 use sqlx::AssertSqlSafe;
 
 /// Builds a statement piece by piece. Text is pushed, values are bound: nothing a user sent ever becomes text.
@@ -45,6 +46,28 @@ impl SqlBuilder {
             self.push("NULL");
         }
         self.push(")")
+    }
+    /// Appends rows of one shape, at least one, as what may stand after `INSERT INTO t (…)` or in `WITH t (…) AS (…)`. On
+    /// PostgreSQL each column is one array, so the statement is the same, and prepared once, however many rows there are.
+    pub fn bind_rows(&mut self, dialect: Dialect, rows: Vec<Vec<Value>>) -> &mut Self {
+        match dialect {
+            Dialect::Sqlite => {
+                let mut before = "VALUES ";
+                for row in rows {
+                    self.push(std::mem::replace(&mut before, ", ")).bind_list(row);
+                }
+                self
+            }
+            Dialect::Postgres => {
+                let mut columns: Vec<Vec<Value>> = Vec::new();
+                for row in rows {
+                    columns.resize_with(columns.len().max(row.len()), Vec::new);
+                    columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                }
+                let columns = columns.into_iter().map(|column| Value::Column(Column::of(column)));
+                self.push("SELECT * FROM unnest").bind_list(columns)
+            }
+        }
     }
     /// The number the next bound value will get.
     pub fn next_placeholder(&self) -> usize {

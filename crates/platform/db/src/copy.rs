@@ -8,8 +8,6 @@ use sha2::{Digest, Sha256};
 
 /// Rows read, and written, together.
 const BATCH: usize = 500;
-/// Values in one statement: SQLite's limit is 32,766.
-const MOST_VALUES: usize = 30_000;
 
 /// The table that is copied now.
 #[derive(Clone, Debug)]
@@ -132,7 +130,9 @@ fn literal(value: &Value) -> String {
         Value::Float(Some(x)) => format!("{x:?}"),
         Value::Bool(Some(b)) => if *b { "TRUE" } else { "FALSE" }.to_owned(),
         Value::Text(Some(t)) => format!("'{}'", t.replace('\'', "''")),
-        Value::Int(None) | Value::Float(None) | Value::Bool(None) | Value::Text(None) => "NULL".to_owned(),
+        Value::Int(None) | Value::Float(None) | Value::Bool(None) | Value::Text(None) | Value::Column(_) => {
+            "NULL".to_owned()
+        }
     }
 }
 
@@ -156,7 +156,10 @@ impl Content {
                     digest.update([&[4][..], &(t.len() as u64).to_le_bytes()].concat());
                     digest.update(t.as_bytes());
                 }
-                Value::Int(None) | Value::Bool(None) | Value::Float(None) | Value::Text(None) => digest.update([0]),
+                // and no row has a column in it
+                Value::Int(None) | Value::Bool(None) | Value::Float(None) | Value::Text(None) | Value::Column(_) => {
+                    digest.update([0]);
+                }
             }
         }
         self.rows += 1;
@@ -259,26 +262,12 @@ async fn copy_table(source: &mut Tx, target: &mut Tx, table: &Table) -> Result<C
 }
 
 pub(crate) async fn insert_all(target: &mut Tx, table: &Table, rows: &[Vec<Value>]) -> Result<(), DbError> {
-    for some in rows.chunks((MOST_VALUES / table.columns.len()).max(1)) {
-        insert(target, table, some).await?;
-    }
-    Ok(())
-}
-
-async fn insert(target: &mut Tx, table: &Table, rows: &[Vec<Value>]) -> Result<(), DbError> {
-    let width = table.columns.len();
-    let row = |n: usize| {
-        let places: Vec<String> = (1..=width).map(|c| format!("${}", n * width + c)).collect();
-        format!("({})", places.join(", "))
-    };
-    let places: Vec<String> = (0..rows.len()).map(row).collect();
-    let sql = format!("INSERT INTO {} ({}) VALUES {}", quoted(&table.name), table.column_list(), places.join(", "));
-    match target.execute(built(sql), rows.concat()).await {
-        Ok(_) => Ok(()),
+    let into = format!("INSERT INTO {} ({})", quoted(&table.name), table.column_list());
+    match target.insert_all(&into, rows.to_vec()).await {
         Err(DbError::Unacceptable(why)) => {
             Err(DbError::Copy(format!("a row of {} cannot be taken: {why}", table.name)))
         }
-        Err(e) => Err(e),
+        done => done,
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// Most transactions that share one commit.
 const BATCH: usize = 256;
 /// Longest time a batch stays open while writers keep coming.
-const BATCH_OPEN: Duration = Duration::from_millis(20);
+const BATCH_OPEN: Duration = Duration::from_millis(10);
 /// A turn longer than this holds up everybody: worth a line in the log.
 const SLOW_TURN: Duration = Duration::from_millis(500);
 

@@ -11,10 +11,17 @@ use sqlx::postgres::PgConnection;
 const LEAP: i64 = 1 << 32;
 
 /// Each with the leap as `$1`.
-const NUMBERS: [&str; 7] = [
+const NUMBERS: [&str; 9] = [
     // hosts remember what they did under which number
     "UPDATE assignments SET generation = generation + $1,
                             reported = CASE WHEN reported = 0 THEN 0 ELSE reported + $1 END",
+    // so may a host that was given a server of which these rows do not know yet that any host has it
+    "INSERT INTO assignments (instance, host, generation, reported, want, operation, deadline)
+     SELECT uuid, NULL, $1, $1, '{\"do\":\"spawn\"}', '', 0 FROM instances
+     WHERE deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM assignments WHERE instance = uuid)",
+    // their agents' processes are numbered; none may be given a number again
+    "INSERT INTO sequences (name, value) VALUES ('compute_agents', $1)
+     ON CONFLICT (name) DO UPDATE SET value = sequences.value + $1",
     "UPDATE compute_migrations SET left_generation = left_generation + $1 WHERE left_generation IS NOT NULL",
     // whoever holds an operation holds it in a history that has ended
     "UPDATE operations SET lease_owner = NULL, lease_until = 0, fence = fence + $1 WHERE state = 'running'",

@@ -51,6 +51,7 @@ pub use sqlx::FromRow;
 pub use tx::Tx;
 pub use value::Value;
 
+use base::Timestamp;
 use group::Writer;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
@@ -123,6 +124,8 @@ impl std::fmt::Debug for Db {
     }
 }
 
+/// PostgreSQL's clock in our unit.
+const POSTGRES_NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 /// Readers of SQLite beside the one writer. More than a few only fight over two cores' page cache.
 const SQLITE_READERS: u32 = 8;
 /// Longest wait for a free connection before a request is told that the database is busy.
@@ -219,6 +222,17 @@ impl Db {
             Engine::Sqlite { .. } => 0,
             #[cfg(feature = "simulation")]
             Engine::Simulated { losses, .. } => losses.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What PostgreSQL's clock shows: the one clock that all its clients can ask. `None` on SQLite, which has its process's.
+    pub async fn now(&self) -> Result<Option<Timestamp>, DbError> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(None),
+            Dialect::Postgres => {
+                let (micros,): (i64,) = self.fetch_one(built(format!("SELECT {POSTGRES_NOW}")), args![]).await?;
+                Ok(Some(Timestamp(micros)))
+            }
         }
     }
 
@@ -322,6 +336,8 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "4000")
         .with_regexp()
         .statement_cache_capacity(512)
+        // rows come from a thread of the connection's own, and each time the buffer is full it waits to be woken
+        .row_buffer_size(1024)
 }
 
 /// What a committed transaction survives.

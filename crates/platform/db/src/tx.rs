@@ -6,6 +6,7 @@ use crate::tables::Type;
 use crate::{Db, DbError, Dialect, Durability, Engine, Record, SqlBuilder, Value, postgres, value};
 use futures_util::TryStreamExt;
 use sqlx::SqlSafeStr;
+use std::ops::RangeInclusive;
 
 /// Values in one INSERT: below both engines' limits (SQLite's is 32,766), and no statement gets unreasonably long.
 const MOST_VALUES: usize = 5000;
@@ -52,7 +53,7 @@ impl Tx {
         Ok(Self { db: db.clone(), inner, committed: Vec::new() })
     }
 
-    pub(crate) fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         self.db.dialect()
     }
 
@@ -71,12 +72,10 @@ impl Tx {
     /// Many rows by few statements. `into`: `INSERT INTO table (columns)`; each row has that many values.
     pub async fn insert_all(&mut self, into: &str, rows: Vec<Vec<Value>>) -> Result<(), DbError> {
         let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
+        while let Some(first) = rows.peek() {
+            let most = MOST_VALUES / first.len().max(1);
             let mut q = SqlBuilder::new(into);
-            let mut before = " VALUES ";
-            while let Some(row) = rows.next_if(|row| q.next_placeholder() + row.len() <= MOST_VALUES) {
-                q.push(std::mem::replace(&mut before, ", ")).bind_list(row);
-            }
+            q.push(" ").bind_rows(self.dialect(), rows.by_ref().take(most.max(1)).collect());
             let (sql, values) = q.finish();
             self.execute(sql, values).await?;
         }
@@ -110,16 +109,26 @@ impl Tx {
     }
 
     /// The next number of a named sequence, from 1: for the few places where OpenStack shows an integer id.
-    /// Unlike an engine's own sequences it has no gaps after a rollback.
+    /// Unlike an engine's own sequences it has no gaps after a rollback. On PostgreSQL all others that want a number of it
+    /// wait until this transaction ends: to be taken late.
     pub async fn next_id(&mut self, sequence: &str) -> Result<i64, DbError> {
-        let (id,): (i64,) = self
+        Ok(*self.next_ids(sequence, 1).await?.start())
+    }
+
+    /// As many numbers at once as are wanted.
+    pub async fn next_ids(&mut self, sequence: &str, wanted: usize) -> Result<RangeInclusive<i64>, DbError> {
+        let n = i64::try_from(wanted).unwrap_or(i64::MAX);
+        if n == 0 {
+            return Ok(RangeInclusive::new(1, 0));
+        }
+        let (last,): (i64,) = self
             .fetch_one(
-                "INSERT INTO sequences (name, value) VALUES ($1, 1)
-                 ON CONFLICT (name) DO UPDATE SET value = sequences.value + 1 RETURNING value",
-                crate::args![sequence],
+                "INSERT INTO sequences (name, value) VALUES ($1, $2)
+                 ON CONFLICT (name) DO UPDATE SET value = sequences.value + $2 RETURNING value",
+                crate::args![sequence, n],
             )
             .await?;
-        Ok(id)
+        Ok(last - n + 1..=last)
     }
 
     /// What to do once this is committed, and only then: a hint to who waits for it, a cache to tell. Must be quick.

@@ -14,6 +14,37 @@ pub enum Value {
     Text(Option<String>),
     Bool(Option<bool>),
     Float(Option<f64>),
+    /// A column of many rows, for PostgreSQL alone: see [`SqlBuilder::bind_rows`](crate::SqlBuilder::bind_rows).
+    Column(Column),
+}
+
+/// One array of PostgreSQL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    Int(Vec<Option<i64>>),
+    Text(Vec<Option<String>>),
+    Bool(Vec<Option<bool>>),
+    Float(Vec<Option<f64>>),
+}
+
+impl Column {
+    /// Of the type of the first. A value of another type makes it a column of none of them: an array of texts, which the
+    /// server refuses where it wants numbers.
+    pub(crate) fn of(values: Vec<Value>) -> Self {
+        macro_rules! all {
+            ($kind:ident) => {
+                values.iter().map(|v| if let Value::$kind(v) = v { Some(v.clone()) } else { None }).collect()
+            };
+        }
+        let same = match values.first() {
+            Some(Value::Int(_)) => Option::map(all!(Int), Self::Int),
+            Some(Value::Bool(_)) => Option::map(all!(Bool), Self::Bool),
+            Some(Value::Float(_)) => Option::map(all!(Float), Self::Float),
+            Some(Value::Text(_)) => Option::map(all!(Text), Self::Text),
+            Some(Value::Column(_)) | None => None,
+        };
+        same.unwrap_or_else(|| Self::Text(values.iter().map(|v| Some(format!("{v:?}"))).collect()))
+    }
 }
 
 /// The values of `$1`, `$2` … : `args![id, name, Some(3)]`.
@@ -61,7 +92,7 @@ from! {
 }
 
 macro_rules! bind {
-    ($query:expr, $args:expr, $text:expr) => {{
+    ($query:expr, $args:expr, $text:expr, |$q:ident, $column:ident| $bind_column:expr) => {{
         let mut q = $query;
         for a in $args {
             q = match a {
@@ -69,31 +100,46 @@ macro_rules! bind {
                 Value::Text(v) => q.bind($text(v)),
                 Value::Bool(v) => q.bind(v),
                 Value::Float(v) => q.bind(v),
+                Value::Column($column) => {
+                    let $q = q;
+                    $bind_column
+                }
             };
         }
         q
     }};
 }
 
+macro_rules! array {
+    ($q:ident, $column:ident) => {
+        match $column {
+            Column::Int(all) => $q.bind(all),
+            Column::Text(all) => $q.bind(all),
+            Column::Bool(all) => $q.bind(all),
+            Column::Float(all) => $q.bind(all),
+        }
+    };
+}
+
 pub(crate) fn sqlite_query_as<T: Record>(
     sql: impl SqlSafeStr,
     args: Vec<Value>,
 ) -> QueryAs<'static, Sqlite, T, SqliteArguments> {
-    bind!(sqlx::query_as(sql), args, |v| v)
+    bind!(sqlx::query_as(sql), args, |v| v, |q, _none| q.bind(None::<i64>))
 }
 
 pub(crate) fn sqlite_query(sql: impl SqlSafeStr, args: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    bind!(sqlx::query(sql), args, |v| v)
+    bind!(sqlx::query(sql), args, |v| v, |q, _none| q.bind(None::<i64>))
 }
 
 // by reference, so that a statement can be asked again on another connection
 
 pub(crate) fn pg_query_as<T: Record>(sql: SqlStr, args: &[Value]) -> QueryAs<'_, Postgres, T, PgArguments> {
-    bind!(sqlx::query_as(sql), args, Option::as_deref)
+    bind!(sqlx::query_as(sql), args, Option::as_deref, |q, column| array!(q, column))
 }
 
 pub(crate) fn pg_query(sql: SqlStr, args: &[Value]) -> Query<'_, Postgres, PgArguments> {
-    bind!(sqlx::query(sql), args, Option::as_deref)
+    bind!(sqlx::query(sql), args, Option::as_deref, |q, column| array!(q, column))
 }
 
 /// For a stream, which outlives who asks and is asked once.
@@ -101,7 +147,7 @@ pub(crate) fn pg_stream_as<T: Record>(
     sql: impl SqlSafeStr,
     args: Vec<Value>,
 ) -> QueryAs<'static, Postgres, T, PgArguments> {
-    bind!(sqlx::query_as(sql), args, |v| v)
+    bind!(sqlx::query_as(sql), args, |v| v, |q, column| array!(q, column))
 }
 
 /// A row whose columns are of those types.

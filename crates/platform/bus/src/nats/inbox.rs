@@ -89,7 +89,7 @@ impl Inbox {
     /// everything sent before it has been handled there, and everything that arrived before it has been taken in here.
     pub(super) async fn echo(self: &Arc<Self>, client: &Client) {
         let place = self.place();
-        for (headers, payload) in reply(Status::Done, &Bytes::new(), usize::MAX) {
+        for (headers, payload) in reply(Status::Done, &Bytes::new(), usize::MAX, None) {
             if client.publish_with_headers(place.subject(), headers, payload).await.is_err() {
                 return;
             }

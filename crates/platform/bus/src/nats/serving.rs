@@ -2,7 +2,7 @@
 
 use super::inbox::Inbox;
 use super::wire::{self, Status};
-use crate::{Handler, Versions};
+use crate::{Handler, Timing, Versions};
 use async_nats::{Client, Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
@@ -25,6 +25,7 @@ pub(super) struct Serving {
     pub client: Client,
     pub inbox: Arc<Inbox>,
     pub versions: Versions,
+    pub timing: Timing,
     /// Subject and group at which this one is found while it ends.
     pub drained: (String, String),
 }
@@ -131,7 +132,8 @@ impl Serving {
 
     async fn reply(&self, to: Subject, status: Status, body: &Bytes) {
         let room = wire::room(self.client.max_payload());
-        for (index, (headers, part)) in wire::reply(status, body, room).into_iter().enumerate() {
+        let time = self.timing.to_tell();
+        for (index, (headers, part)) in wire::reply(status, body, room, time).into_iter().enumerate() {
             if let Err(error) = self.client.publish_with_headers(to.clone(), headers, part).await {
                 tracing::warn!(error = %error, "a reply could not be sent");
                 return;

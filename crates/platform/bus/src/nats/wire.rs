@@ -2,13 +2,14 @@
 
 use crate::Versions;
 use async_nats::HeaderMap;
+use base::Timestamp;
 use bytes::Bytes;
 use std::fmt::Write;
 use std::time::Duration;
 
 /// Largest reply. What is larger is asked for page by page.
 pub(super) const LARGEST_REPLY: usize = 64 << 20;
-/// Room kept for headers in each message; ours take less than 200 bytes.
+/// Room kept for headers in each message; ours take less than 250 bytes.
 const HEADERS: usize = 512;
 /// Smallest part worth sending: a server's limit below this is taken for this.
 const SMALLEST_PART: usize = 512;
@@ -20,6 +21,8 @@ const WITHIN: &str = "Skyiron-Within";
 const STATUS: &str = "Skyiron-Status";
 /// `INDEX/COUNT/BYTES IN ALL`; a reply of one part has none.
 const PART: &str = "Skyiron-Part";
+/// What the site's clock shows, in microseconds since 1970: in replies of those who go by the database's.
+const TIME: &str = "Skyiron-Time";
 
 /// How many bytes of ours fit into one message, by the server's `max_payload`.
 pub(super) fn room(max_payload: usize) -> usize {
@@ -98,14 +101,17 @@ const STATUSES: &[(Status, &str)] = &[
     (Status::TooLarge, "too-large"),
 ];
 
-/// A reply as the messages that carry it.
-pub(super) fn reply(status: Status, body: &Bytes, room: usize) -> Vec<(HeaderMap, Bytes)> {
+/// A reply as the messages that carry it. `time` is what the clock shows now, if that is to be told.
+pub(super) fn reply(status: Status, body: &Bytes, room: usize, time: Option<Timestamp>) -> Vec<(HeaderMap, Bytes)> {
     let word = STATUSES.iter().find(|(s, _)| *s == status).map_or("refused", |(_, word)| word);
     let count = body.len().div_ceil(room).max(1);
     (0..count)
         .map(|index| {
             let mut headers = HeaderMap::new();
             headers.insert(STATUS, word);
+            if let Some(Timestamp(micros)) = time {
+                headers.insert(TIME, micros.to_string());
+            }
             if count > 1 {
                 headers.insert(PART, format!("{index}/{count}/{}", body.len()));
             }
@@ -118,6 +124,8 @@ pub(super) fn reply(status: Status, body: &Bytes, room: usize) -> Vec<(HeaderMap
 pub(super) struct Reply {
     pub status: Status,
     pub body: Bytes,
+    /// What the server's clock showed when it replied, if it says.
+    pub time: Option<Timestamp>,
 }
 
 /// Puts a reply together from its parts, in whatever order they come.
@@ -137,7 +145,10 @@ impl Assembly {
             return Err(format!("it has the unknown status {:?}", word.as_str()));
         };
         let status = *status;
-        let Some(part) = headers.and_then(|h| h.get(PART)) else { return Ok(Some(Reply { status, body: payload })) };
+        let time = headers.and_then(|h| number(h, TIME)).map(Timestamp);
+        let Some(part) = headers.and_then(|h| h.get(PART)) else {
+            return Ok(Some(Reply { status, body: payload, time }));
+        };
         let odd = || format!("part {:?} of {} bytes does not fit", part.as_str(), payload.len());
         let numbers: Vec<usize> = part.as_str().split('/').map_while(|n| n.parse().ok()).collect();
         let [index, count, size] = numbers[..] else { return Err(odd()) };
@@ -164,7 +175,7 @@ impl Assembly {
         if body.len() != size {
             return Err(format!("its parts have {} bytes, not {size}", body.len()));
         }
-        Ok(Some(Reply { status, body: body.into() }))
+        Ok(Some(Reply { status, body: body.into(), time }))
     }
 }
 
@@ -222,7 +233,8 @@ mod tests {
             seed in any::<usize>(),
         ) {
             let body = Bytes::from(body);
-            let mut messages = reply(Status::Refused, &body, room);
+            let time = Some(Timestamp(1_767_323_045_000_123));
+            let mut messages = reply(Status::Refused, &body, room, time);
             let turn = seed % messages.len();
             messages.rotate_left(turn);
             // the first part once more: a part may come twice
@@ -235,7 +247,7 @@ mod tests {
                 prop_assert_eq!(assembly.take(Some(&headers), payload), Ok(None));
             }
             let whole = assembly.take(Some(&last.0), last.1).unwrap();
-            prop_assert_eq!(whole, Some(Reply { status: Status::Refused, body }));
+            prop_assert_eq!(whole, Some(Reply { status: Status::Refused, body, time }));
         }
 
         #[test]

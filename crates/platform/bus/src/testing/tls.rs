@@ -28,7 +28,13 @@ impl Authority {
 
     /// A certificate and its key for `name` (a DNS name or an address), as files.
     pub fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        self.issue_for(name, &[])
+    }
+
+    /// As [`Self::issue`], good for other names, too.
+    pub fn issue_for(&self, name: &str, others: &[&str]) -> (PathBuf, PathBuf) {
+        let names = std::iter::once(&name).chain(others).map(|&n| n.to_owned()).collect::<Vec<_>>();
+        let params = CertificateParams::new(names).expect("names");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("it is signed");
         let path = |suffix: &str| format!("{name}.{suffix}");

@@ -5,6 +5,7 @@ mod drain;
 mod lossy;
 mod same;
 mod secure;
+mod timed;
 mod versions;
 
 use platform_bus::testing::NatsServer;

@@ -2,21 +2,21 @@
 
 use crate::connected_to;
 use platform_bus::testing::{LossyBus, NatsServer, Odds, behaves};
-use platform_bus::{Bus, BusError, LocalBus, Settings, call, call_retrying, open, serve};
+use platform_bus::{Bus, BusError, LocalBus, Settings, Timing, call, call_retrying, open, serve};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[tokio::test]
 async fn in_one_process() {
-    let bus = open(&Settings::default()).await.unwrap();
+    let bus = open(&Settings::default(), Timing::None).await.unwrap();
     behaves(bus.clone(), bus).await;
 }
 
 #[tokio::test]
 async fn over_nats_on_one_connection() {
     let Some(server) = NatsServer::start() else { return };
-    let bus = open(&server.settings()).await.unwrap();
+    let bus = open(&server.settings(), Timing::None).await.unwrap();
     behaves(bus.clone(), bus).await;
 }
 

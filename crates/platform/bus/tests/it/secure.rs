@@ -3,7 +3,7 @@
 use crate::{PATIENCE, connected};
 use base::Secret;
 use platform_bus::testing::{Authority, NatsServer};
-use platform_bus::{Bus, NatsBus, OpenError, Settings, call, serve};
+use platform_bus::{Bus, BusError, NatsBus, OpenError, Settings, call, serve};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -125,14 +125,21 @@ async fn nkeys() {
     is_refused(&server.settings(), &["authorization"]).await;
 }
 
-/// A role may be given no more than the cloud's own subjects.
+/// A role may be given no more than the cloud's own subjects. Beside a single user and password in its configuration the server
+/// heeds no permissions; in a list of users it does.
 #[tokio::test]
 async fn the_prefix_is_all_that_is_needed() {
-    let lines =
-        "authorization { user: sky, password: pw, permissions: { publish: \"blue.>\", subscribe: \"blue.>\" } }";
+    let lines = "authorization { users: [ { user: sky, password: pw,
+                   permissions: { publish: \"blue.>\", subscribe: \"blue.>\" } } ] }";
     let Some(server) = NatsServer::configured(lines) else { return };
     let url = Secret::new(format!("nats://sky:pw@127.0.0.1:{}", server.port()));
-    works(&Settings { url, prefix: "blue".into(), ..Settings::default() }).await;
+    let within = |prefix: &str| Settings { url: url.clone(), prefix: prefix.into(), ..Settings::default() };
+    works(&within("blue")).await;
+
+    let bus = connected(&within("green")).await;
+    let _served = serve(&bus, "x", |n: u32| async move { Ok::<_, String>(n) });
+    let answer = call::<_, u32>(&bus, "x", &1, Duration::from_millis(500)).await;
+    assert!(matches!(answer, Err(BusError::Silent { .. })), "the server heeds the permissions: {answer:?}");
 }
 
 #[tokio::test]

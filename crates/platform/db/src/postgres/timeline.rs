@@ -6,8 +6,7 @@
 //! anything else is asked on it, once for all processes, so that what others remember of a lost moment harms nothing.
 //! A server that has fallen behind what this process has seen is refused, and so is a standby.
 
-use crate::leap;
-use base::{Clock, SystemClock};
+use crate::{POSTGRES_NOW, built, leap};
 use sqlx::postgres::PgConnection;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -146,13 +145,9 @@ async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<u
         }
         None => 1,
     };
-    sqlx::query("INSERT INTO database_timelines (number, system, timeline, since) VALUES ($1, $2, $3, $4)")
-        .bind(number)
-        .bind(&here.system)
-        .bind(here.number)
-        .bind(SystemClock.now().0)
-        .execute(&mut *tx)
-        .await?;
+    let noted =
+        format!("INSERT INTO database_timelines (number, system, timeline, since) VALUES ($1, $2, $3, {POSTGRES_NOW})");
+    sqlx::query(built(noted)).bind(number).bind(&here.system).bind(here.number).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(Some(number.unsigned_abs() - 1))
 }

@@ -7,9 +7,10 @@ mod migrating;
 mod promoted;
 mod tls;
 
+use base::{Clock, SystemClock};
 use futures_util::future::join_all;
 use platform_db::testing::on_each_engine;
-use platform_db::{Db, DbError, args};
+use platform_db::{Db, DbError, Dialect, args};
 
 async fn count(db: &Db) -> i64 {
     let (n,): (i64,) = db.fetch_one("SELECT COUNT(*) FROM sequences", args![]).await.unwrap();
@@ -29,6 +30,19 @@ async fn a_commit_is_seen_and_a_dropped_transaction_is_not() {
         drop(tx);
         let names: Vec<(String,)> = db.fetch_all("SELECT name FROM sequences", args![]).await.unwrap();
         assert_eq!(names, [("kept".to_owned(),)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn postgresql_tells_the_time_and_sqlite_has_none_of_its_own() {
+    on_each_engine(|db| async move {
+        let (before, told, after) = (SystemClock.now(), db.now().await.unwrap(), SystemClock.now());
+        match db.dialect() {
+            Dialect::Sqlite => assert_eq!(told, None),
+            // the server is on this machine, and both have its clock
+            Dialect::Postgres => assert!((before..=after).contains(&told.unwrap()), "{before:?} {told:?} {after:?}"),
+        }
     })
     .await;
 }
@@ -113,6 +127,10 @@ async fn sequences_count_without_gaps() {
             let mut undone = db.begin().await.unwrap();
             undone.next_id("services").await.unwrap();
         }
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(tx.next_ids("services", 3).await.unwrap(), 4..=6);
+        assert_eq!(tx.next_ids("services", 0).await.unwrap().count(), 0);
+        assert_eq!(tx.next_ids("services", 1).await.unwrap(), 7..=7);
     })
     .await;
 }
