@@ -2,10 +2,11 @@
 
 use crate::Operation;
 use async_trait::async_trait;
-use base::Timestamp;
+use base::{OperationId, Timestamp};
 use futures_util::future::BoxFuture;
 use platform_db::{DbError, Tx};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Writes that belong to an outcome, made in the transaction that records it. Only SQL.
 pub type Effect = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<(), StepError>> + Send>;
@@ -48,6 +49,19 @@ impl Step {
     }
 }
 
+/// Writes that belong to the outcome of many operations, of those of them that are still their worker's. Only SQL.
+pub type CommonEffect =
+    Box<dyn for<'t> FnOnce(&'t mut Tx, BTreeSet<OperationId>) -> BoxFuture<'t, Result<(), StepError>> + Send>;
+
+/// What many operations want together: to wait at one step. Written in one transaction, all of it or nothing.
+pub struct Together {
+    pub step: &'static str,
+    pub why: String,
+    /// Each with the end of its wait. Who was asked about and is not among them takes its step alone.
+    pub waiting: Vec<(OperationId, Timestamp)>,
+    pub effect: CommonEffect,
+}
+
 /// Why a step could not say what should happen. It is tried again, with growing pauses, until the deadline.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -68,6 +82,15 @@ pub trait Flow: Send + Sync {
     /// Every step that it may stand at: they name its fault points.
     fn steps(&self) -> &'static [&'static str];
     async fn step(&self, op: &Operation) -> Result<Step, StepError>;
+    /// Whether many that stand there should be asked about at once, by [`Flow::together`].
+    fn goes_together(&self, _step: &str) -> bool {
+        false
+    }
+    /// That step of many operations, where working on all at once is cheaper. `None`, an error, or a conflict while it is
+    /// written: each of them takes its [`Flow::step`], so only the usual case need be known here.
+    async fn together(&self, _ops: &[Operation]) -> Result<Option<Together>, StepError> {
+        Ok(None)
+    }
     /// The deadline has passed: decide. Must end the operation ([`Next::Done`] or [`Next::Failed`]).
     async fn give_up(&self, op: &Operation) -> Result<Step, StepError>;
 }

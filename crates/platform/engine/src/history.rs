@@ -12,18 +12,17 @@ pub async fn record(
     what: &str,
     detail: &str,
 ) -> Result<(), DbError> {
-    record_all(tx, vec![(subject, operation)], at, what, detail).await
+    record_all(tx, vec![(subject, operation, detail)], at, what).await
 }
 
-/// Adds the same line to the histories of many, each with its operation.
+/// Adds a line to the histories of many: (subject, operation, detail), as in [`record`].
 pub async fn record_all(
     tx: &mut Tx,
-    subjects: Vec<(&str, Option<OperationId>)>,
+    lines: Vec<(&str, Option<OperationId>, &str)>,
     at: Timestamp,
     what: &str,
-    detail: &str,
 ) -> Result<(), DbError> {
-    let rows = subjects.into_iter().map(|(subject, operation)| {
+    let rows = lines.into_iter().map(|(subject, operation, detail)| {
         let id = OperationId::random().to_string();
         args![id, subject, operation, at, what, detail]
     });

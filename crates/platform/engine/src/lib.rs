@@ -13,6 +13,9 @@
 //!                                                  └──▶ Done | Failed            deadline passed ─▶ Flow::give_up
 //! ```
 //!
+//! Operations that were taken together, stand at one step and ask for nothing special may take that step together, in one
+//! transaction for all ([`Flow::together`]): a burst then costs each of them a fraction.
+//!
 //! On PostgreSQL transactions wait for each other's rows. So that they never do so in a circle, every transaction that
 //! changes an operation changes it *before* the rows it is about: a worker that records a step does, and so must
 //! whoever resumes, supersedes or holds one.
@@ -21,13 +24,14 @@ mod flow;
 mod forget;
 mod history;
 mod operation;
+mod together;
 mod worker;
 
-pub use flow::{Effect, Flow, Next, Step, StepError, fault_points};
+pub use flow::{CommonEffect, Effect, Flow, Next, Step, StepError, Together, fault_points};
 pub use forget::forget_hourly;
 pub use history::{record, record_all};
 pub use operation::{
-    NewOperation, Operation, Resumed, WAKE, enqueue, enqueue_all, hold_running, purge, recent, resume, say_waiting,
-    supersede, supersede_but,
+    NewOperation, Operation, Resumed, WAKE, enqueue, enqueue_all, finish_all, hold_running, purge, recent, resume,
+    say_waiting, supersede, supersede_but,
 };
 pub use worker::{Engine, EngineSettings};

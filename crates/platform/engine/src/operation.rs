@@ -1,8 +1,9 @@
 //! `operations`: one row a piece of long work.
 
 use base::{OperationId, ProjectId, RequestId, Timestamp};
-use platform_db::{Db, DbError, FromRow, Tx, args, built};
+use platform_db::{Db, DbError, FromRow, SqlBuilder, Tx, args, built};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bus subject of the hint "there is work": sent after the transaction that enqueued or resumed it.
 pub const WAKE: &str = "engine.wake";
@@ -161,6 +162,28 @@ pub async fn hold_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value
     let sql = format!("SELECT kind, data FROM operations WHERE id = $1 AND state = 'running' {held}");
     let row: Option<(String, String)> = tx.fetch_optional(built(sql), args![id]).await?;
     Ok(row.map(|(kind, data)| (kind, serde_json::from_str(&data).unwrap_or_default())))
+}
+
+/// Ends as done, as [`resume`] does with one, those of these operations that are of that kind and wait at that step.
+/// Returns their data by their id. The ids in ascending order: that is the order in which rows are taken.
+pub async fn finish_all(
+    tx: &mut Tx,
+    now: Timestamp,
+    ids: &BTreeSet<&str>,
+    kind: &str,
+    at_step: &str,
+) -> Result<BTreeMap<String, Value>, DbError> {
+    let mut q = SqlBuilder::new("WITH these (id) AS (");
+    q.bind_rows(tx.dialect(), ids.iter().map(|id| args![*id]).collect());
+    q.push(") UPDATE operations SET wake_at = ").bind(now).push(", updated_at = ").bind(now);
+    q.push(
+        ", state = 'done', waiting_for = NULL, attempts = 0, lease_owner = NULL, lease_until = 0, fence = fence + 1
+         FROM these WHERE operations.id = these.id AND state = 'running' AND kind = ",
+    );
+    q.bind(kind).push(" AND step = ").bind(at_step).push(" RETURNING operations.id, data");
+    let (sql, values) = q.finish();
+    let rows: Vec<(String, String)> = tx.fetch_all(sql, values).await?;
+    Ok(rows.into_iter().map(|(id, data)| (id, serde_json::from_str(&data).unwrap_or_default())).collect())
 }
 
 /// Says anew what a running operation waits for, for a person to read.

@@ -28,11 +28,11 @@ pub struct EngineSettings {
 
 /// Drives the flows of one process. Any number of processes may do so on one database.
 pub struct Engine {
-    db: Db,
+    pub(crate) db: Db,
     bus: Arc<dyn Bus>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     settings: EngineSettings,
-    flows: HashMap<&'static str, Arc<dyn Flow>>,
+    pub(crate) flows: HashMap<&'static str, Arc<dyn Flow>>,
     look: Arc<Notify>,
 }
 
@@ -79,18 +79,15 @@ impl Engine {
             let took = match found {
                 Ok(operations) => {
                     let n = operations.len();
-                    for op in operations {
-                        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                    for group in self.grouped(operations) {
+                        let taken = u32::try_from(group.len().min(self.settings.concurrency)).unwrap_or(u32::MAX);
+                        let Ok(slots) = slots.clone().acquire_many_owned(taken).await else { return };
                         let engine = self.clone();
-                        let span = tracing::info_span!("operation", id = %op.id, kind = op.kind, subject = op.subject);
-                        driving.spawn(
-                            async move {
-                                engine.drive(op).await;
-                                drop(slot);
-                                engine.look.notify_one();
-                            }
-                            .instrument(span),
-                        );
+                        driving.spawn(async move {
+                            engine.drive_group(group).await;
+                            drop(slots);
+                            engine.look.notify_one();
+                        });
                     }
                     n
                 }
@@ -130,21 +127,24 @@ impl Engine {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let mut q = platform_db::SqlBuilder::new("UPDATE operations SET lease_owner = ");
-        q.bind(&self.settings.owner)
+        let mut q = platform_db::SqlBuilder::new("WITH due AS ");
+        match self.db.passing_over_held() {
+            // workers that were woken together each take others, and none waits for another's transaction; materialized,
+            // because a subquery that is asked again for each row passes over what it has taken itself, to the next
+            Some(passing_over) => q.push(&format!("MATERIALIZED ({} {passing_over})", due("$1"))).bind_silently(now),
+            None => {
+                q.push("(SELECT id FROM operations WHERE id IN ").bind_list(found.into_iter().map(|(id,)| id)).push(")")
+            }
+        };
+        q.push(" UPDATE operations SET lease_owner = ")
+            .bind(&self.settings.owner)
             .push(", lease_until = ")
             .bind(now.plus(self.settings.lease))
             .push(", fence = fence + 1, waiting_for = NULL WHERE state = 'running' AND wake_at <= ")
             .bind(now)
             .push(" AND lease_until <= ")
             .bind(now)
-            .push(" AND id IN ");
-        match self.db.passing_over_held() {
-            // workers that were woken together each take others, and none waits for another's transaction
-            Some(passing_over) => q.push(&format!("({} {passing_over})", due("$3"))),
-            None => q.bind_list(found.into_iter().map(|(id,)| id)),
-        };
-        q.push(&format!(" RETURNING {COLUMNS}"));
+            .push(&format!(" AND id IN (SELECT id FROM due) RETURNING {COLUMNS}"));
         let (sql, values) = q.finish();
         // a lease is worth nothing after a power cut: nobody holds it then
         let mut tx = self.db.begin_relaxed().await?;
@@ -154,7 +154,12 @@ impl Engine {
     }
 
     /// Runs steps until the operation waits, ends, or is no longer ours.
-    async fn drive(&self, mut op: Operation) {
+    pub(crate) async fn drive(&self, op: Operation) {
+        let span = tracing::info_span!("operation", id = %op.id, kind = op.kind, subject = op.subject);
+        self.drive_on(op).instrument(span).await;
+    }
+
+    async fn drive_on(&self, mut op: Operation) {
         let Some(flow) = self.flows.get(op.kind.as_str()).cloned() else { return };
         let mut looks = 0;
         loop {
@@ -172,8 +177,7 @@ impl Engine {
                 Ok(step) => self.store(&op, step).await,
                 Err(e) => Err(e),
             };
-            metrics::histogram!("skyiron_operation_step_seconds", "kind" => op.kind.clone(), "step" => op.step.clone())
-                .record(began.elapsed().as_secs_f64());
+            measure(&op.kind, &op.step, began);
             platform_faults::at(&format!("{name}.committed")).await;
             match stored {
                 Ok(Some(next)) => (op, looks) = (next, 0),
@@ -197,11 +201,19 @@ impl Engine {
     }
 
     async fn one_step(&self, flow: &dyn Flow, op: &Operation, late: bool) -> Result<Step, StepError> {
+        self.in_time(&op.step, async { if late { flow.give_up(op).await } else { flow.step(op).await } }).await
+    }
+
+    /// Ends work that would outlast the lease.
+    pub(crate) async fn in_time<T>(
+        &self,
+        step: &str,
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
         let limit = self.settings.lease / 2;
-        let work = async { if late { flow.give_up(op).await } else { flow.step(op).await } };
         tokio::time::timeout(limit, work)
             .await
-            .unwrap_or_else(|_| Err(StepError::Retry(format!("step {} took longer than {limit:?}", op.step))))
+            .unwrap_or_else(|_| Err(StepError::Retry(format!("step {step} took longer than {limit:?}"))))
     }
 
     /// Records an outcome with its effect, if the fence still stands. `Some`: go on with this.
@@ -250,4 +262,10 @@ impl Engine {
         .await?;
         tx.commit().await
     }
+}
+
+/// How long a step took, tries included.
+pub(crate) fn measure(kind: &str, step: &str, began: tokio::time::Instant) {
+    metrics::histogram!("skyiron_operation_step_seconds", "kind" => kind.to_owned(), "step" => step.to_owned())
+        .record(began.elapsed().as_secs_f64());
 }

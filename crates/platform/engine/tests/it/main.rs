@@ -48,6 +48,8 @@ where
     }
 }
 
+mod together;
+
 struct Bench {
     db: Db,
     bus: Arc<LocalBus>,
