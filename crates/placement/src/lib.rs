@@ -25,8 +25,8 @@ pub use candidates::{Candidate, Cause, Found, Group, Request};
 pub use error::{ClaimError, StoreError};
 pub use inventory::{Inventory, MAX_INT, Stock};
 pub use store::{
-    Consumer, Expect, Provider, Replacement, allocations_replace, claim, hand_over, inventory_report, inventory_set,
-    provider_ensure, release, traits_report, traits_set,
+    Claim, Consumer, Expect, HostReport, Provider, Replacement, allocations_replace, claim, claim_all, hand_over,
+    hosts_report, inventory_set, release, traits_set,
 };
 pub use world::{Member, SHARING, View, World};
 
@@ -60,6 +60,11 @@ impl Placement {
             return Ok(found);
         }
         self.candidates_as_of(request, asked).await
+    }
+
+    /// Reads what the next look would have to wait for.
+    pub async fn look_ahead(&self) -> Result<(), DbError> {
+        self.view.refresh(&self.db).await
     }
 
     /// As [`Self::candidates`], with every change in sight that was committed before `moment`: for those whom the

@@ -59,10 +59,8 @@ async fn take(tx: &mut Tx, deltas: &[Delta], expected: Option<i64>) -> Result<Op
 /// other in a circle.
 async fn raise_if_it_fits(tx: &mut Tx, of_one: &[Delta], expected: Option<i64>) -> Result<bool, DbError> {
     let Some(Delta { provider, .. }) = of_one.first() else { return Ok(true) };
-    let mut q = SqlBuilder::new("WITH want (class, amount) AS (VALUES ");
-    for (n, d) in of_one.iter().enumerate() {
-        q.push(if n == 0 { "(" } else { ", (" }).bind(&d.class).push(", ").bind(d.amount).push(")");
-    }
+    let mut q = SqlBuilder::new("WITH want (class, amount) AS (");
+    q.bind_rows(tx.dialect(), of_one.iter().map(|d| args![&d.class, d.amount]).collect());
     q.push(") UPDATE resource_providers SET generation = generation + 1, updated_at = ").bind(now());
     q.push(" WHERE id = ").bind(*provider);
     if let Some(expected) = expected {
@@ -222,17 +220,17 @@ async fn check_units(tx: &mut Tx, new: &[(&str, ProviderId, &str, u64)]) -> Resu
 
 /// A change of one inventory's use.
 #[derive(Clone, Debug)]
-struct Delta {
-    provider: ProviderId,
-    class: String,
-    delta: i64,
+pub(super) struct Delta {
+    pub(super) provider: ProviderId,
+    pub(super) class: String,
+    pub(super) delta: i64,
     /// Held against the inventory's units; 0: not (they have been, or something is given back).
-    amount: u64,
+    pub(super) amount: u64,
 }
 
 impl Delta {
     /// One for each inventory, however often it is named.
-    fn taking(wanted: &[(ProviderId, &str, u64)]) -> Vec<Self> {
+    pub(super) fn taking(wanted: &[(ProviderId, &str, u64)]) -> Vec<Self> {
         let mut sums: BTreeMap<(ProviderId, &str), u64> = BTreeMap::new();
         for (provider, class, n) in wanted.iter().filter(|(_, _, n)| *n > 0) {
             let sum = sums.entry((*provider, class)).or_default();
@@ -293,12 +291,10 @@ async fn apply<'a>(tx: &mut Tx, deltas: &'a [Delta]) -> Result<Option<&'a Delta>
 }
 
 /// One statement. `judged`: only where it fits. Returns which inventories moved.
-async fn shift(tx: &mut Tx, deltas: &[Delta], judged: bool) -> Result<Vec<(String, String)>, DbError> {
-    let mut q = SqlBuilder::new("WITH want (provider, class, delta, amount) AS (VALUES ");
-    for (n, d) in deltas.iter().enumerate() {
-        q.push(if n == 0 { "(" } else { ", (" }).bind(d.provider).push(", ").bind(&d.class).push(", ");
-        q.bind(d.delta).push(", ").bind(d.amount).push(")");
-    }
+pub(super) async fn shift(tx: &mut Tx, deltas: &[Delta], judged: bool) -> Result<Vec<(String, String)>, DbError> {
+    let rows = deltas.iter().map(|d| args![d.provider, &d.class, d.delta, d.amount]).collect();
+    let mut q = SqlBuilder::new("WITH want (provider, class, delta, amount) AS (");
+    q.bind_rows(tx.dialect(), rows);
     q.push(
         ") UPDATE inventories SET used = used + want.delta FROM want
            WHERE provider_id = want.provider AND resource_class = want.class",
@@ -315,19 +311,15 @@ async fn shift(tx: &mut Tx, deltas: &[Delta], judged: bool) -> Result<Vec<(Strin
     tx.fetch_all(sql, args).await
 }
 
-async fn insert(tx: &mut Tx, allocations: impl Iterator<Item = (&str, ProviderId, &str, u64)>) -> Result<(), DbError> {
-    let mut q =
-        SqlBuilder::new("INSERT INTO allocations (consumer_id, provider_id, resource_class, used, updated_at) VALUES ");
-    let mut first = true;
-    for (consumer, provider, class, used) in allocations {
-        q.push(if std::mem::take(&mut first) { "(" } else { ", (" }).bind(consumer).push(", ").bind(provider);
-        q.push(", ").bind(class).push(", ").bind(used).push(", ").bind(now()).push(")");
-    }
-    if !first {
-        let (sql, args) = q.finish();
-        tx.execute(sql, args).await?;
-    }
-    Ok(())
+pub(super) async fn insert(
+    tx: &mut Tx,
+    allocations: impl Iterator<Item = (&str, ProviderId, &str, u64)>,
+) -> Result<(), DbError> {
+    let at = now();
+    let rows =
+        allocations.map(|(consumer, provider, class, used)| args![consumer, provider, class, used, at]).collect();
+    let into = "INSERT INTO allocations (consumer_id, provider_id, resource_class, used, updated_at)";
+    tx.insert_all(into, rows).await
 }
 
 async fn stock(tx: &mut Tx, provider: ProviderId, class: &str) -> Result<Option<Stock>, DbError> {

@@ -3,7 +3,7 @@
 use super::now;
 use crate::StoreError;
 use base::Timestamp;
-use platform_db::{Db, DbError, FromRow, Tx, args};
+use platform_db::{Db, DbError, FromRow, SqlBuilder, Tx, args};
 
 /// On whose behalf something is taken. Servers have `kind` `INSTANCE`, moves under way `MIGRATION`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,14 +60,18 @@ pub async fn consumer_get(db: &Db, id: &str) -> Result<Option<StoredConsumer>, D
 
 /// Makes the consumer, and by that locks it. `false`: it is there already, untouched.
 pub(super) async fn consumer_insert(tx: &mut Tx, c: &Consumer) -> Result<bool, DbError> {
-    let made = tx
-        .execute(
-            "INSERT INTO consumers (id, project_id, user_id, consumer_type, generation, updated_at)
-             VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT (id) DO NOTHING",
-            args![&c.id, &c.project, &c.user, c.kind.clone(), now()],
-        )
-        .await?;
-    Ok(made == 1)
+    Ok(consumers_insert(tx, &[c]).await? == 1)
+}
+
+/// As [`consumer_insert`], for many. Returns how many were made.
+pub(super) async fn consumers_insert(tx: &mut Tx, consumers: &[&Consumer]) -> Result<usize, DbError> {
+    let at = now();
+    let rows = consumers.iter().map(|c| args![&c.id, &c.project, &c.user, c.kind.clone(), 1_i64, at]).collect();
+    let mut q =
+        SqlBuilder::new("INSERT INTO consumers (id, project_id, user_id, consumer_type, generation, updated_at) ");
+    q.bind_rows(tx.dialect(), rows).push(" ON CONFLICT (id) DO NOTHING");
+    let (sql, values) = q.finish();
+    Ok(usize::try_from(tx.execute(sql, values).await?).unwrap_or(usize::MAX))
 }
 
 /// Makes the consumer or raises its generation, if it is as expected, and locks it.

@@ -4,6 +4,7 @@ use super::{class_list_unknown, now, provider_raise};
 use crate::{Inventory, Stock, StoreError};
 use base::{ProviderId, Timestamp};
 use platform_db::{Db, DbError, FromRow, SqlBuilder, Tx, args};
+use std::collections::BTreeSet;
 
 #[derive(FromRow)]
 pub(crate) struct InventoryRow {
@@ -93,24 +94,38 @@ pub async fn inventory_replace(
 
 /// Writes these records and leaves the provider's others alone. The caller has raised the generation.
 pub async fn inventory_write(tx: &mut Tx, provider: ProviderId, records: &[Inventory]) -> Result<(), StoreError> {
+    let rows: Vec<_> = records.iter().map(|r| (provider, r)).collect();
+    inventories_write(tx, &rows).await
+}
+
+/// As [`inventory_write`], of any number of providers.
+pub(super) async fn inventories_write(tx: &mut Tx, records: &[(ProviderId, &Inventory)]) -> Result<(), StoreError> {
     if records.is_empty() {
         return Ok(());
     }
-    if let Some(class) = class_list_unknown(tx, records.iter().map(|r| r.resource_class.as_str())).await?.pop() {
+    let classes: BTreeSet<&str> = records.iter().map(|(_, r)| r.resource_class.as_str()).collect();
+    if let Some(class) = class_list_unknown(tx, classes.iter().copied()).await?.pop() {
         return Err(StoreError::ClassNotFound(class));
     }
+    let rows = records.iter().map(|(provider, r)| {
+        args![
+            *provider,
+            &r.resource_class,
+            r.total,
+            r.reserved,
+            r.min_unit,
+            r.max_unit,
+            r.step_size,
+            r.allocation_ratio,
+            r.capacity(),
+            now()
+        ]
+    });
     let mut q = SqlBuilder::new(
         "INSERT INTO inventories (provider_id, resource_class, total, reserved, min_unit, max_unit, step_size,
-             allocation_ratio, capacity, updated_at) VALUES ",
+             allocation_ratio, capacity, updated_at) ",
     );
-    for (n, r) in records.iter().enumerate() {
-        q.push(if n == 0 { "(" } else { ", (" }).bind(provider).push(", ").bind(&r.resource_class);
-        for value in [r.total, r.reserved, r.min_unit, r.max_unit, r.step_size] {
-            q.push(", ").bind(value);
-        }
-        q.push(", ").bind(r.allocation_ratio).push(", ").bind(r.capacity()).push(", ").bind(now()).push(")");
-    }
-    q.push(
+    q.bind_rows(tx.dialect(), rows.collect()).push(
         " ON CONFLICT (provider_id, resource_class) DO UPDATE SET total = excluded.total, reserved = excluded.reserved,
              min_unit = excluded.min_unit, max_unit = excluded.max_unit, step_size = excluded.step_size,
              allocation_ratio = excluded.allocation_ratio, capacity = excluded.capacity, updated_at = excluded.updated_at",

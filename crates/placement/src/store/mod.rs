@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod allocations;
+mod claims;
 mod classes;
 mod consumers;
 mod inventories;
@@ -15,6 +16,7 @@ mod usages;
 
 pub use aggregates::*;
 pub use allocations::*;
+pub use claims::*;
 pub use classes::*;
 pub use consumers::*;
 pub use inventories::*;

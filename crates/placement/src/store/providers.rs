@@ -47,33 +47,6 @@ impl TryFrom<Row> for Provider {
 
 const COLUMNS: &str = "p.id, p.name, p.generation, p.parent_id, p.root_id, p.updated_at";
 
-/// Makes the provider if it is not there, and gives it this name. A provider that exists keeps its parent.
-/// Returns whether it is new.
-pub async fn provider_ensure(
-    tx: &mut Tx,
-    id: ProviderId,
-    name: &str,
-    parent: Option<ProviderId>,
-) -> Result<bool, StoreError> {
-    let known: Option<(String,)> =
-        tx.fetch_optional("SELECT name FROM resource_providers WHERE id = $1", args![id]).await?;
-    match known {
-        Some((same,)) if same == name => Ok(false),
-        Some(_) => {
-            tx.execute(
-                "UPDATE resource_providers SET name = $2, updated_at = $3 WHERE id = $1",
-                args![id, name, now()],
-            )
-            .await?;
-            Ok(false)
-        }
-        None => {
-            provider_create(tx, id, name, parent).await?;
-            Ok(true)
-        }
-    }
-}
-
 /// [`DbError::Duplicate`] if the id or the name is taken; [`StoreError::ProviderNotFound`] if there is no such parent.
 pub async fn provider_create(
     tx: &mut Tx,
@@ -91,6 +64,16 @@ pub async fn provider_create(
         args![id, name, parent.map(|p| p.to_string()), root, now()],
     )
     .await?;
+    Ok(())
+}
+
+/// As [`provider_create`], of any number of roots.
+pub(super) async fn providers_create(
+    tx: &mut Tx,
+    roots: impl Iterator<Item = (ProviderId, &str)>,
+) -> Result<(), StoreError> {
+    let rows = roots.map(|(id, name)| args![id, name, 0_i64, id, now()]).collect();
+    tx.insert_all("INSERT INTO resource_providers (id, name, generation, root_id, updated_at)", rows).await?;
     Ok(())
 }
 

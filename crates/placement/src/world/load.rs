@@ -5,7 +5,7 @@ use crate::store::{InventoryRow, provider_id};
 use crate::{Provider, Stock};
 use base::{ProviderId, Timestamp};
 use platform_db::{Db, DbError, FromRow, Record, SqlBuilder, args};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 #[derive(FromRow)]
@@ -65,10 +65,11 @@ pub(super) async fn load(db: &Db, only: Option<&[ProviderId]>) -> Result<Vec<Mem
          FROM resource_providers p LEFT JOIN inventories i ON i.provider_id = p.id",
         "p.id",
         only,
+        "",
     )
     .await?;
-    let mut traits = names(db, "SELECT provider_id, trait_name FROM provider_traits", only).await?;
-    let mut aggregates = names(db, "SELECT provider_id, aggregate_id FROM provider_aggregates", only).await?;
+    let mut traits = names(db, "provider_traits", "trait_name", only).await?;
+    let mut aggregates = names(db, "provider_aggregates", "aggregate_id", only).await?;
     let mut equal = Equal::default();
     let mut found: BTreeMap<String, Member> = BTreeMap::new();
     for row in rows {
@@ -123,22 +124,32 @@ pub(super) async fn changes(db: &Db, since: Timestamp) -> Result<Changes, DbErro
     Ok(found)
 }
 
-async fn fetch<T: Record>(db: &Db, sql: &str, column: &str, only: Option<&[ProviderId]>) -> Result<Vec<T>, DbError> {
+async fn fetch<T: Record>(
+    db: &Db,
+    sql: &str,
+    column: &str,
+    only: Option<&[ProviderId]>,
+    end: &str,
+) -> Result<Vec<T>, DbError> {
     let mut q = SqlBuilder::new(sql);
     if let Some(ids) = only {
         q.push(" WHERE ").push(column).push(" IN ").bind_list(ids.iter().copied());
     }
+    q.push(end);
     let (sql, args) = q.finish();
     db.fetch_all(sql, args).await
 }
 
-async fn names(db: &Db, sql: &str, only: Option<&[ProviderId]>) -> Result<BTreeMap<String, Vec<String>>, DbError> {
-    let rows: Vec<(String, String)> = fetch(db, sql, "provider_id", only).await?;
-    let mut by_provider: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (provider, name) in rows {
-        by_provider.entry(provider).or_default().push(name);
-    }
-    Ok(by_provider)
+/// A row a provider, not a row a name: a row costs more than what is in it.
+async fn names(
+    db: &Db,
+    table: &str,
+    column: &str,
+    only: Option<&[ProviderId]>,
+) -> Result<HashMap<String, Vec<String>>, DbError> {
+    let sql = format!("SELECT provider_id, string_agg({column}, ',') FROM {table}");
+    let rows: Vec<(String, String)> = fetch(db, &sql, "provider_id", only, " GROUP BY provider_id").await?;
+    Ok(rows.into_iter().map(|(provider, all)| (provider, all.split(',').map(str::to_owned).collect())).collect())
 }
 
 /// Equal lists once.

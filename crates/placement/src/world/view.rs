@@ -4,13 +4,15 @@ use super::{Member, World, load};
 use base::{ProviderId, Timestamp};
 use platform_db::{Db, DbError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long changes made by other processes may stay unseen when there is no hint of them. A claim on what is no longer
 /// there is refused by the database, and nobody is refused a host without a fresh look.
 const BELIEVED: Duration = Duration::from_secs(1);
+/// From this age on it is looked again beside those who still believe: in a busy process nobody waits for it.
+const EARLY: Duration = Duration::from_millis(500);
 /// More than these, and more than one in four, are read with all the others.
 const FEW: usize = 200;
 /// What a process wrote by a clock that is behind by more is found by the sum alone.
@@ -22,8 +24,10 @@ pub struct View {
     world: RwLock<World>,
     /// Changed by this process since they were read.
     touched: Mutex<BTreeSet<ProviderId>>,
-    /// The last comparison of all generations; `None`: never read. Held while reading, so that a crowd reads once.
-    compared: tokio::sync::Mutex<Option<Instant>>,
+    /// The last comparison of all generations; `None`: never read.
+    compared: Mutex<Option<Instant>>,
+    /// Held while reading, so that a crowd reads once.
+    comparing: tokio::sync::Mutex<()>,
 }
 
 impl View {
@@ -38,34 +42,52 @@ impl View {
 
     /// Brings in what this process has changed, and what others have if the last look at all is older than
     /// [`BELIEVED`].
-    pub async fn refresh(&self, db: &Db) -> Result<(), DbError> {
+    pub async fn refresh(self: &Arc<Self>, db: &Db) -> Result<(), DbError> {
         let now = Instant::now();
-        let stale = {
-            let compared = self.compared.lock().await;
-            compared.is_none_or(|at| now.duration_since(at) > BELIEVED)
-        };
-        if stale { self.refresh_all(db, now).await } else { self.refresh_touched(db).await }
+        let age = self.compared_at().map(|at| now.duration_since(at));
+        if age.is_none_or(|age| age > BELIEVED) {
+            return self.refresh_all(db, now).await;
+        }
+        if age.is_some_and(|age| age > EARLY) && self.comparing.try_lock().is_ok() {
+            let (view, db) = (self.clone(), db.clone());
+            tokio::spawn(async move {
+                if let Err(error) = view.compare_all(&db, now).await {
+                    tracing::warn!(%error, "cannot look what has changed in placement");
+                }
+            });
+        }
+        self.refresh_touched(db).await
+    }
+
+    fn compared_at(&self) -> Option<Instant> {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings in every change committed before `moment`.
     pub async fn refresh_all(&self, db: &Db, moment: Instant) -> Result<(), DbError> {
-        let mut compared = self.compared.lock().await;
+        if self.compared_at().is_some() {
+            // first, or the comparison would read these too
+            self.refresh_touched(db).await?;
+        }
+        self.compare_all(db, moment).await
+    }
+
+    async fn compare_all(&self, db: &Db, moment: Instant) -> Result<(), DbError> {
+        let _one = self.comparing.lock().await;
+        let compared = self.compared_at();
         if compared.is_some_and(|at| at >= moment) {
-            drop(compared);
-            return self.refresh_touched(db).await;
+            return Ok(());
         }
         let started = Instant::now();
-        let touched = self.take_touched();
-        let result = match *compared {
-            None => self.read_all(db).await,
-            Some(_) => self.read_changed(db, &touched).await,
-        };
-        if result.is_err() {
-            self.touch(touched);
-        } else {
-            *compared = Some(started);
+        match compared {
+            None => {
+                let touched = self.take_touched();
+                self.read_all(db).await.inspect_err(|_| self.touch(touched))?;
+            }
+            Some(_) => self.read_changed(db).await?,
         }
-        result
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        Ok(())
     }
 
     fn take_touched(&self) -> BTreeSet<ProviderId> {
@@ -86,13 +108,13 @@ impl View {
 
     /// Mostly by the few rows that were written lately. That these are all that is new is known by the sum of all generations,
     /// which only ever grows; if it is another one, all generations are compared.
-    async fn read_changed(&self, db: &Db, touched: &BTreeSet<ProviderId>) -> Result<(), DbError> {
+    async fn read_changed(&self, db: &Db) -> Result<(), DbError> {
         let (known, newest) = self.look(|w| {
             let known: BTreeMap<_, _> = w.members().map(|m| (m.id(), m.provider.generation)).collect();
             (known, w.members().map(|m| m.provider.updated_at).max())
         });
         let found = load::changes(db, newest.unwrap_or(Timestamp(0)).minus(CLOCKS_DIFFER)).await?;
-        let mut changed = touched.clone();
+        let mut changed = BTreeSet::new();
         let (mut sum, mut providers) = (known.values().sum::<i64>(), known.len());
         for (id, generation) in found.generations {
             let before = known.get(&id);
@@ -131,8 +153,7 @@ impl View {
             }
         }
         for m in found {
-            // two readers may finish in either order: the newer generation stays
-            if world.get(m.id()).is_none_or(|known| known.provider.generation <= m.provider.generation) {
+            if world.get(m.id()).is_none_or(|known| !older(&m, known)) {
                 world.put(m);
             }
         }
@@ -140,8 +161,22 @@ impl View {
     }
 
     async fn read_all(&self, db: &Db) -> Result<(), DbError> {
-        let fresh = World::new(load::load(db, None).await?);
-        *self.world.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let mut fresh = World::new(load::load(db, None).await?);
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        let newer: Vec<Member> =
+            world.members().filter(|m| fresh.get(m.id()).is_some_and(|f| older(f, m))).map(|m| (**m).clone()).collect();
+        for m in newer {
+            fresh.put(m);
+        }
+        *world = fresh;
         Ok(())
     }
 }
+
+/// Two readers may finish in either order: the newer generation stays.
+fn older(read: &Member, known: &Member) -> bool {
+    read.provider.generation < known.provider.generation
+}
+
+#[cfg(test)]
+mod tests;

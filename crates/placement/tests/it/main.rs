@@ -2,6 +2,7 @@
 
 mod candidates;
 mod claims;
+mod claims_of_many;
 mod reports;
 mod rest;
 mod support;

@@ -2,14 +2,14 @@
 
 use base::ProviderId;
 use placement::store::usage_drift;
-use placement::{ClaimError, Consumer, Inventory, inventory_set, provider_ensure, traits_set};
+use placement::{ClaimError, Consumer, Inventory, inventory_set, traits_set};
 use platform_db::{Db, args};
 
 /// A compute node with plain inventories.
 pub(crate) async fn host(db: &Db, name: &str, vcpus: u64, ram_mb: u64, disk_gb: u64) -> ProviderId {
     let id = ProviderId::random();
     let mut tx = db.begin().await.unwrap();
-    provider_ensure(&mut tx, id, name, None).await.unwrap();
+    placement::store::provider_create(&mut tx, id, name, None).await.unwrap();
     let inventories =
         [Inventory::of("VCPU", vcpus), Inventory::of("MEMORY_MB", ram_mb), Inventory::of("DISK_GB", disk_gb)];
     inventory_set(&mut tx, id, &inventories).await.unwrap();
