@@ -58,8 +58,8 @@ impl Agent {
         if a.want.expires() && a.deadline < now {
             let message = format!("{what} of {id} came to its host only after its deadline, and was not begun");
             tracing::warn!("{message}");
-            let power = driver.power(id).await.unwrap_or_default();
-            return Acted::Outcome(Outcome::Failed { message, worth_retrying_elsewhere: false, power });
+            let (power, looked) = seen(driver.power(id).await, PowerState::NoState);
+            return Acted::Outcome(Outcome::Failed { message, worth_retrying_elsewhere: false, power, looked });
         }
         let limit = a.deadline.since(now).saturating_add(PATIENCE);
         let fulfilled = tokio::time::timeout(limit, AssertUnwindSafe(self.fulfilled(host, task)).catch_unwind()).await;
@@ -77,12 +77,12 @@ impl Agent {
         tracing::warn!(error = message, "{what} of {id} failed");
         let worth_retrying_elsewhere = error.worth_retrying_elsewhere();
         // what cannot be ended may run for all we know: nobody else may start it
-        let unknown = match a.want == Want::Spawn && !self.clear_away(host, id).await {
-            true => PowerState::Crashed,
-            false => PowerState::NoState,
+        let (power, looked) = match a.want {
+            Want::Spawn if self.clear_away(host, id).await => (driver.power(id).await.unwrap_or_default(), true),
+            Want::Spawn => seen(driver.power(id).await, PowerState::Crashed),
+            _ => seen(driver.power(id).await, PowerState::NoState),
         };
-        let power = driver.power(id).await.unwrap_or(unknown);
-        Acted::Outcome(Outcome::Failed { message, worth_retrying_elsewhere, power })
+        Acted::Outcome(Outcome::Failed { message, worth_retrying_elsewhere, power, looked })
     }
 
     async fn fulfilled(self: &Arc<Self>, host: usize, task: &Task) -> Result<(), ActError> {
@@ -132,6 +132,12 @@ impl Agent {
         }
         true
     }
+}
+
+/// A guest's power, and whether the hypervisor said it.
+fn seen(power: Result<PowerState, DriverError>, unknown: PowerState) -> (PowerState, bool) {
+    let looked = power.is_ok();
+    (power.unwrap_or(unknown), looked)
 }
 
 async fn unless_removed(task: &Task, work: impl Future<Output = Result<(), DriverError>>) -> Result<(), ActError> {

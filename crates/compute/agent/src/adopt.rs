@@ -6,7 +6,7 @@ use crate::resume::{Resumed, Verified};
 use crate::slots::{Key, Offered};
 use crate::wants;
 use base::{HostName, InstanceId};
-use compute_model::assignment::{Assignment, Fetch, Fetched, Outcome, Register, Report, subject};
+use compute_model::assignment::{Assignment, Fetched, Outcome, Reported, subject};
 use compute_model::states::PowerState;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,14 +26,14 @@ impl Agent {
             }
         }
         self.remember_facts(&hosts);
-        self.register(Register { hosts }).await;
+        self.register(&hosts).await;
     }
 
     pub(crate) async fn adopt_all(self: &Arc<Self>) {
         let all: Vec<HostName> = self.hosts.iter().map(|h| h.name.clone()).collect();
         let mut losses = u64::MAX;
         for some in all.chunks(HOSTS_AT_ONCE) {
-            let fetched: Fetched = self.insist(subject::FETCH, &Fetch { hosts: some.to_vec(), all: true }).await;
+            let fetched: Fetched = self.insist(subject::FETCH, &self.question(some.to_vec(), true)).await;
             losses = losses.min(fetched.losses);
             let known = Known::of(fetched.reported, fetched.power);
             let mut by_host: HashMap<HostName, Vec<Assignment>> = HashMap::new();
@@ -91,29 +91,30 @@ impl Agent {
             }
         }
         for (id, power) in running.unwrap_or_default() {
-            if self.is_news((number, id)) {
-                self.unknown((number, id), power).await;
+            if !self.unknown((number, id), power).await {
+                break;
             }
         }
     }
 
     /// A guest that nobody has assigned, or (no state) that it is gone. It is told and never touched: whoever knows better
-    /// decides.
-    /// `key` is among those told of, or (no state) no longer; where nobody hears it, that is taken back until the next look.
-    pub(crate) async fn unknown(&self, key: Key, power: PowerState) {
+    /// decides. What is there is told at every look: who heard it may have been made to forget it by a message that came late.
+    /// Whether somebody has heard it.
+    pub(crate) async fn unknown(&self, key: Key, power: PowerState) -> bool {
         let (host, id) = (&self.hosts[key.0], key.1);
         if power == PowerState::NoState {
             tracing::info!(host = %host.name, instance = %id, "the unknown guest {id} is gone");
-        } else {
+        } else if self.note_unknown(key) {
             tracing::warn!(host = %host.name, instance = %id, ?power, "host {} has a guest {id} that it should not have: left alone", host.name);
             metrics::counter!("skyiron_agent_unknown_guests_total").increment(1);
         }
-        let outcome = Outcome::Done { power };
-        let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };
-        if let Err(error) = self.call::<_, compute_model::assignment::Reported>(subject::REPORT, &report).await {
+        let report = self.unasked(key, None, Outcome::Done { power });
+        let heard = self.call::<_, Reported>(subject::REPORT, &report).await;
+        if let Err(error) = &heard {
             tracing::warn!(%error, "the unknown guest could not be told: at the next look");
-            self.unknown_untold(key, power);
+            self.note_unknown(key);
         }
+        heard.is_ok()
     }
 }
 

@@ -14,8 +14,8 @@ use compute_model::driver::{Driver, DriverError, HostFacts, TRUSTED_CERTS};
 use image_model::ImageSource;
 use platform_bus::{Bus, Subscription};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,8 @@ pub struct Agent {
     pub(crate) seen: SeenLock,
     /// How often the conductors' database has gone back, as far as everything here was compared with it.
     pub(crate) losses: AtomicU64,
+    /// This process's number, once a conductor has given it one.
+    pub(crate) incarnation: OnceLock<u64>,
     pub(crate) stopping: CancellationToken,
     registered: watch::Sender<bool>,
     /// Nobody runs the agent any more: its workers end where they stand.
@@ -88,6 +90,7 @@ impl Agent {
             woken: Arc::new(Woken::default()),
             seen: SeenLock::default(),
             losses: AtomicU64::new(0),
+            incarnation: OnceLock::new(),
             stopping: CancellationToken::new(),
             registered: watch::Sender::new(false),
             abandoned: CancellationToken::new(),

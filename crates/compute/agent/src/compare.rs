@@ -6,7 +6,7 @@
 use crate::adopt::{HOSTS_AT_ONCE, Known};
 use crate::agent::Agent;
 use base::HostName;
-use compute_model::assignment::{Fetch, Fetched, subject};
+use compute_model::assignment::{Fetched, subject};
 use platform_bus::BusError;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,7 +25,6 @@ impl Agent {
         for some in all.chunks(HOSTS_AT_ONCE) {
             self.compare(some).await?;
         }
-        self.tell_unknown_anew();
         self.look_at_guests().await;
         self.losses.fetch_max(losses, Ordering::AcqRel);
         Ok(())
@@ -34,7 +33,7 @@ impl Agent {
     async fn compare(self: &Arc<Self>, hosts: &[usize]) -> Result<(), BusError> {
         let names: Vec<HostName> = hosts.iter().map(|&n| self.hosts[n].name.clone()).collect();
         let number = self.slots.fetching();
-        let fetched: Fetched = self.call(subject::FETCH, &Fetch { hosts: names, all: true }).await?;
+        let fetched: Fetched = self.call(subject::FETCH, &self.question(names, true)).await?;
         let known = Known::of(fetched.reported, fetched.power);
         let mut assigned = HashSet::with_capacity(fetched.assignments.len());
         for a in fetched.assignments {

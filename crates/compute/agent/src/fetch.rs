@@ -4,7 +4,9 @@
 //! thousand hosts woken at once are one or two fetches, and answers come in the order of their questions.
 
 use crate::agent::Agent;
+use base::HostName;
 use compute_model::assignment::{Assignment, Fetch, Fetched, Register, Registered, subject};
+use compute_model::driver::HostFacts;
 use platform_bus::{BusError, call};
 use rand::RngExt;
 use serde::Serialize;
@@ -48,11 +50,19 @@ impl Agent {
         }
     }
 
-    pub(crate) async fn register(&self, hosts: Register) {
+    pub(crate) async fn register(&self, hosts: &[(HostName, HostFacts)]) {
         // a bus may limit a message to a megabyte
-        for some in hosts.hosts.chunks(250) {
-            let _registered: Registered = self.insist(subject::REGISTER, &Register { hosts: some.to_vec() }).await;
+        for some in hosts.chunks(250) {
+            let q = Register { hosts: some.to_vec(), incarnation: self.incarnation.get().copied() };
+            let registered: Registered = self.insist(subject::REGISTER, &q).await;
+            if let Some(given) = registered.incarnation {
+                self.incarnation.get_or_init(|| given);
+            }
         }
+    }
+
+    pub(crate) fn question(&self, hosts: Vec<HostName>, all: bool) -> Fetch {
+        Fetch { hosts, all, incarnation: self.incarnation.get().copied() }
     }
 
     pub(crate) async fn fetch_loop(self: &Arc<Self>) {
@@ -113,7 +123,7 @@ impl Agent {
     async fn fetch_for(self: &Arc<Self>, hosts: &[usize]) -> Result<(), BusError> {
         let number = self.slots.fetching();
         let hosts = hosts.iter().map(|&n| self.hosts[n].name.clone()).collect();
-        let result = self.call::<_, Fetched>(subject::FETCH, &Fetch { hosts, all: false }).await;
+        let result = self.call::<_, Fetched>(subject::FETCH, &self.question(hosts, false)).await;
         let label = if result.is_ok() { "answered" } else { "failed" };
         metrics::counter!("skyiron_agent_fetches_total", "result" => label).increment(1);
         let fetched = result?;

@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::fetch::pause;
+use crate::slots::Key;
 use base::InstanceId;
 use compute_model::assignment::{Outcome, Report, Reported, subject};
 use std::sync::Arc;
@@ -24,6 +25,17 @@ pub(crate) enum Delivered {
 }
 
 impl Agent {
+    /// What came of a generation.
+    pub(crate) fn answer(&self, key: Key, generation: u64, outcome: Outcome) -> Report {
+        Report { generation: Some(generation), ..self.unasked(key, None, outcome) }
+    }
+
+    /// What was noticed; `after`: the generation that was done last.
+    pub(crate) fn unasked(&self, key: Key, after: Option<u64>, outcome: Outcome) -> Report {
+        let (host, instance) = (self.hosts[key.0].name.clone(), key.1);
+        Report { host, instance, generation: None, after, outcome, incarnation: self.incarnation.get().copied() }
+    }
+
     pub(crate) async fn deliver(&self, report: &Report, newer: &CancellationToken) -> Delivered {
         let mut failures = 0;
         loop {
@@ -66,8 +78,7 @@ impl Progress {
             while heard.changed().await.is_ok() {
                 let (task, why) = heard.borrow_and_update().clone();
                 let outcome = Outcome::Progress { task: task.to_owned(), why };
-                let host = agent.hosts[host].name.clone();
-                let report = Report { host, instance, generation: Some(generation), after: None, outcome };
+                let report = agent.answer((host, instance), generation, outcome);
                 if let Err(error) = agent.call::<_, Reported>(subject::REPORT, &report).await {
                     tracing::debug!(%error, "progress not told");
                 }

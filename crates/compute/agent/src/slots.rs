@@ -15,7 +15,7 @@ struct Slot {
     newest: Arc<Assignment>,
     /// The generation whose report has been taken, or refused for good.
     settled: Option<u64>,
-    /// The power state that the conductor was last told of, or believes by itself.
+    /// The power state that the conductor was last told of, or believes by itself. `None`: it was told that nobody knows.
     told: Option<PowerState>,
     busy: bool,
     /// Something happened to the guest by itself.
@@ -87,13 +87,10 @@ impl Slots {
         if assignment.generation <= slot.newest.generation {
             return Offered::Nothing;
         }
-        slot.newer.cancel();
         if assignment.want == Want::Destroy {
             slot.removal.cancel();
         }
-        slot.newest = Arc::new(assignment);
-        slot.newer = CancellationToken::new();
-        slot.unassigned = false;
+        slot.replace(assignment);
         Offered::start_unless(&mut slot.busy)
     }
 
@@ -104,11 +101,21 @@ impl Slots {
         self.lock().slots.insert(key, Slot { busy: false, ..Slot::new(assignment, Some(generation), Some(told)) });
     }
 
-    /// As [`Slots::settled`], unless something is being done to the instance just now.
+    /// As [`Slots::settled`], after the conductors' database has gone back. Where something is being done to the instance,
+    /// nobody waits for it any more: what has come of it is looked at once it has ended.
     pub(crate) fn settled_anew(&self, host: usize, assignment: Assignment, told: PowerState) {
-        let is_busy = self.lock().slots.get(&(host, assignment.instance)).is_some_and(|s| s.busy);
-        if !is_busy {
-            self.settled(host, assignment, told);
+        let mut inner = self.lock();
+        let generation = assignment.generation;
+        let slot = inner.slots.get_mut(&(host, assignment.instance)).filter(|slot| slot.busy);
+        let Some(slot) = slot else {
+            drop(inner);
+            return self.settled(host, assignment, told);
+        };
+        if generation > slot.newest.generation {
+            slot.replace(assignment);
+            slot.settled = Some(generation);
+            slot.told = Some(told);
+            slot.look = true;
         }
     }
 
@@ -161,18 +168,18 @@ impl Slots {
         None
     }
 
-    /// The report of a generation has been taken (or refused for good).
+    /// The report of a generation has been taken (or refused for good). Nothing, if a newer one has come since.
     pub(crate) fn settle(&self, key: Key, generation: u64, outcome: &Outcome) {
         let mut inner = self.lock();
         let fetch = inner.fetch;
-        let Some(slot) = inner.slots.get_mut(&key) else { return };
+        let Some(slot) = inner.slots.get_mut(&key).filter(|slot| slot.newest.generation == generation) else { return };
         slot.settled = Some(generation);
-        let (power, gone) = match outcome {
-            Outcome::Done { power } => (*power, slot.newest.want == Want::Destroy),
-            Outcome::Failed { power, .. } => (*power, *power == PowerState::NoState),
+        let gone = match outcome {
+            Outcome::Done { .. } => slot.newest.want == Want::Destroy,
+            Outcome::Failed { .. } => outcome.seen() == Some(PowerState::NoState),
             Outcome::Progress { .. } => return,
         };
-        slot.told = Some(power);
+        slot.told = outcome.seen();
         if gone {
             inner.ending.push_back((fetch, key, generation));
         }
@@ -234,6 +241,14 @@ impl Slot {
             newer: CancellationToken::new(),
             removal: CancellationToken::new(),
         }
+    }
+
+    /// A newer generation has come.
+    fn replace(&mut self, assignment: Assignment) {
+        self.newer.cancel();
+        self.newer = CancellationToken::new();
+        self.newest = Arc::new(assignment);
+        self.unassigned = false;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::agent::Agent;
 use crate::slots::Key;
 use base::{HostName, InstanceId};
-use compute_model::assignment::{Outcome, Register, Report, Reported, subject};
+use compute_model::assignment::{Outcome, Reported, subject};
 use compute_model::driver::HostFacts;
 use compute_model::states::PowerState;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Default)]
 pub(crate) struct Seen {
     facts: HashMap<HostName, HostFacts>,
-    /// Warned about already.
+    /// Unknown guests that somebody may have been told of.
     unknown: HashSet<Key>,
     /// Told of already: a disk of theirs is missing.
     damaged: HashSet<Key>,
@@ -66,7 +66,7 @@ impl Agent {
         if !changed.is_empty() {
             tracing::info!(hosts = changed.len(), "what hosts have has changed");
             self.remember_facts(&changed);
-            self.register(Register { hosts: changed }).await;
+            self.register(&changed).await;
         }
     }
 
@@ -83,7 +83,7 @@ impl Agent {
                 if host.disks && power != PowerState::NoState && told == Some(power) {
                     self.look_at_disks((number, id), power).await;
                 }
-                if told.is_some_and(|t| t != power)
+                if told != Some(power)
                     && let Some(offered) = self.slots.look((number, id))
                 {
                     self.start_worker((number, id), offered);
@@ -93,9 +93,9 @@ impl Agent {
                 self.unknown((number, id), PowerState::NoState).await;
             }
             for (id, power) in found {
-                let key = (number, id);
-                if !self.slots.knows(key) && self.is_news(key) {
-                    self.unknown(key, power).await;
+                // where nobody hears, the next look tells the rest
+                if !self.slots.knows((number, id)) && !self.unknown((number, id), power).await {
+                    break;
                 }
             }
             // a thousand hosts in one sweep must not hold up the others' work
@@ -123,8 +123,8 @@ impl Agent {
         let (host, id) = (&self.hosts[key.0], key.1);
         tracing::error!(host = %host.name, instance = %id, "guest {id}: {message}");
         metrics::counter!("skyiron_agent_damaged_guests_total").increment(1);
-        let outcome = Outcome::Failed { message, worth_retrying_elsewhere: false, power };
-        let report = Report { host: host.name.clone(), instance: id, generation: None, after: None, outcome };
+        let outcome = Outcome::Failed { message, worth_retrying_elsewhere: false, power, looked: true };
+        let report = self.unasked(key, None, outcome);
         if let Err(error) = self.call::<_, Reported>(subject::REPORT, &report).await {
             tracing::warn!(%error, "the damaged guest could not be told of: at the next look");
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).damaged.remove(&key);
@@ -139,22 +139,8 @@ impl Agent {
         unknown.extract_if(is_gone).map(|(_, id)| id).collect()
     }
 
-    /// What was to be told of an unknown guest has not arrived.
-    pub(crate) fn unknown_untold(&self, key: Key, power: PowerState) {
-        let unknown = &mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown;
-        match power {
-            PowerState::NoState => unknown.insert(key),
-            _ => unknown.remove(&key),
-        };
-    }
-
-    /// Whoever was told of unknown guests has forgotten it.
-    pub(crate) fn tell_unknown_anew(&self) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown.clear();
-    }
-
-    /// Whether the unknown guest has not been told of before.
-    pub(crate) fn is_news(&self, key: Key) -> bool {
+    /// Notes an unknown guest as one that must be told of when it is gone. Whether it is for the first time.
+    pub(crate) fn note_unknown(&self, key: Key) -> bool {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).unknown.insert(key)
     }
 }

@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::report::Delivered;
 use crate::slots::{Job, Key, Task};
 use crate::wants;
-use compute_model::assignment::{Outcome, Report, Want};
+use compute_model::assignment::{Outcome, Want};
 use compute_model::states::PowerState;
 use platform_faults::{Struck, at};
 use std::sync::Arc;
@@ -59,13 +59,7 @@ impl Agent {
                 outcome
             }
         };
-        let report = Report {
-            host: self.hosts[key.0].name.clone(),
-            instance: a.instance,
-            generation: Some(a.generation),
-            after: None,
-            outcome,
-        };
+        let report = self.answer(key, a.generation, outcome);
         let delivered = self.deliver(&report, &task.newer).await;
         at(&format!("agent.{name}.reported")).await;
         match delivered {
@@ -95,7 +89,7 @@ impl Agent {
         }
         tracing::info!(host = %host.name, instance = %key.1, ?power, was = ?told, "guest {} is now {power:?} by itself", key.1);
         let outcome = Outcome::Done { power };
-        let report = Report { host: host.name.clone(), instance: key.1, generation: None, after: Some(after), outcome };
+        let report = self.unasked(key, Some(after), outcome);
         let delivered = self.deliver(&report, newer).await;
         match delivered {
             Delivered::Accepted => self.slots.tell(key, power),

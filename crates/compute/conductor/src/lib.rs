@@ -10,14 +10,17 @@ mod claim;
 mod evacuated;
 mod fence;
 pub mod flows;
+mod gathering;
 mod recovery;
 mod register;
 mod reports;
 
 pub use recovery::Recovery;
 
+use crate::flows::build::reports::Running;
+use crate::gathering::Gathering;
 use base::{Clock, HostName, Timestamp};
-use compute_model::assignment::{Fetch, Fetched, Register, Report, subject};
+use compute_model::assignment::{Fetch, Fetched, Register, Registered, Report, subject};
 use compute_selection::{Choice, HostView, NoHost, Scheduler, Select, SelectError, Whither};
 use compute_store::Store;
 use compute_store::forget::deleted_forget;
@@ -93,6 +96,9 @@ pub struct Conductor {
     /// Hosts that have fetched since the last time this was written down.
     seen: Mutex<BTreeSet<HostName>>,
     pub(crate) fences: fence::Fences,
+    /// Reports of guests that run.
+    pub(crate) gathering: Gathering<Running, ()>,
+    pub(crate) registering: Gathering<register::OneHost, Registered>,
     /// Why silent hosts are not recovered, as last said.
     pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
     pub(crate) started: Timestamp,
@@ -142,6 +148,8 @@ impl Conductor {
             scheduler,
             seen: Mutex::new(BTreeSet::new()),
             fences: fence::Fences::default(),
+            gathering: Gathering::default(),
+            registering: Gathering::default(),
             unrecovered: Mutex::default(),
             started,
         })
@@ -213,6 +221,11 @@ impl Conductor {
             unknown_guests_forget(&mut tx, &q.hosts).await?;
             tx.commit().await?;
         }
+        if let (true, Some(incarnation)) = (q.all, q.incarnation) {
+            let mut tx = self.store.db().begin().await?;
+            compute_store::assignments::assignments_taken(&mut tx, &q.hosts, incarnation).await?;
+            tx.commit().await?;
+        }
         // before the rows: of what is known to be lost they have nothing
         let losses = self.store.db().losses();
         let mut fetched = Fetched { losses, ..self.store.assignments_of(&q.hosts, q.all).await? };
@@ -251,10 +264,12 @@ impl Conductor {
         server: &Instance,
         whither: &Whither,
     ) -> Result<Result<Vec<Choice>, NoHost>, StepError> {
-        self.scheduler.select(server, whither).await.map_err(|e| match e {
-            SelectError::Db(e) => e.into(),
-            away @ SelectError::Away(_) => StepError::Retry(away.to_string()),
-        })
+        self.scheduler.select(server, whither).await.map_err(unchosen)
+    }
+
+    /// One host for each, as far as there are enough; for servers that go anywhere.
+    pub(crate) async fn choose_all(&self, servers: &[Instance]) -> Result<Vec<Option<Choice>>, StepError> {
+        self.scheduler.select_all(servers).await.map_err(unchosen)
     }
 
     /// Has the host look for work once this is committed.
@@ -286,5 +301,12 @@ impl Conductor {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+}
+
+fn unchosen(e: SelectError) -> StepError {
+    match e {
+        SelectError::Db(e) => e.into(),
+        away @ SelectError::Away(_) => StepError::Retry(away.to_string()),
     }
 }

@@ -97,10 +97,9 @@ impl Conductor {
 
     /// `Some`: why not now, in words. Who looks holds a row that all lookers need, so that two never begin together.
     async fn begin_recovery(&self, host: &str, age: Duration, after: Duration) -> Result<Option<String>, DbError> {
-        let now = self.now();
         let mut tx = self.store.db().begin().await?;
         tx.next_id("host_recoveries").await?;
-        let known = recent(&mut tx, work::RECOVER, now.minus(after.max(SHORTEST_PAUSE))).await?;
+        let known = recent(&mut tx, work::RECOVER, self.now().minus(after.max(SHORTEST_PAUSE))).await?;
         if known.iter().any(|(subject, _)| subject == host) {
             tx.undo().await?;
             return Ok(None);
@@ -111,6 +110,8 @@ impl Conductor {
             return Ok(Some(format!("{most} at once are being recovered already")));
         }
         let silent_secs = age.as_secs();
+        // read after the look: histories show the end of one recovery before the begin of the next
+        let now = self.now();
         let operation = NewOperation {
             kind: work::RECOVER,
             subject: host.to_owned(),

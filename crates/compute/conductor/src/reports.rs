@@ -1,10 +1,13 @@
 //! What hosts report, and what it means for the server: one transaction each.
 
+use crate::flows::build::reports::{Running, take_all};
+use crate::gathering::Joined;
 use crate::{Conductor, flows};
 use base::{InstanceId, Timestamp};
 use compute_model::assignment::{Outcome, Report, Reported};
 use compute_model::states::PowerState;
 use compute_model::work;
+use compute_store::assignments::Answer;
 use compute_store::instances::{Instance, instance_get};
 use compute_store::unknown_guests::unknown_guest_put;
 use compute_store::{assignments, instance_moves};
@@ -32,7 +35,7 @@ impl Conductor {
         let (id, host) = (r.instance, r.host.as_str());
         let current = assignments::assignment_get(&mut tx, id).await?;
         if let (Some(after), Some(current)) = (r.after, current)
-            && !current.is(&r.host, after)
+            && !(current.is(&r.host, after) && current.hears(r.incarnation))
         {
             // seen before what the host has been told since
             return Ok(Reported { accepted: false, stands: current.settled_at(&r.host) });
@@ -56,7 +59,9 @@ impl Conductor {
     /// Still at it. Only ever shown, so it need not survive a power cut.
     async fn progress(&self, r: &Report, generation: u64, task: &str, why: &str) -> Result<bool, DbError> {
         let current = self.store.assignment_find(r.instance).await?;
-        let Some(current) = current.filter(|c| c.is(&r.host, generation)) else { return Ok(false) };
+        let Some(current) = current.filter(|c| c.is(&r.host, generation) && c.hears(r.incarnation)) else {
+            return Ok(false);
+        };
         let now = self.now();
         let mut tx = self.store.db().begin_relaxed().await?;
         platform_engine::say_waiting(&mut tx, &current.operation, why).await?;
@@ -66,22 +71,42 @@ impl Conductor {
     }
 
     async fn ended(&self, r: &Report, generation: u64, outcome: &Outcome) -> Result<bool, StepError> {
+        let Outcome::Done { power: PowerState::Running } = outcome else {
+            return self.ended_alone(r, generation, outcome).await;
+        };
+        let running = Running { instance: r.instance, host: r.host.clone(), generation, incarnation: r.incarnation };
+        match self.gathering.join(running, |many| self.running(many)).await {
+            Joined::Written(()) => Ok(true),
+            _alone @ Joined::Alone(_) => self.ended_alone(r, generation, outcome).await,
+        }
+    }
+
+    async fn running(&self, many: Vec<Running>) -> Vec<Option<()>> {
+        let taken = take_all(&self.store, &many, self.now()).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "{} reports are each taken alone", many.len());
+            Default::default()
+        });
+        many.iter().map(|report| taken.contains(report).then_some(())).collect()
+    }
+
+    async fn ended_alone(&self, r: &Report, generation: u64, outcome: &Outcome) -> Result<bool, StepError> {
         let current = self.store.assignment_find(r.instance).await?;
         let Some(current) = current.filter(|c| c.is(&r.host, generation)) else {
             return Ok(self.source_answered(r, generation, outcome).await?);
         };
         if current.is_answered() {
             // a repeated report of the newest generation is as good as the first
-            return Ok(true);
+            return Ok(current.hears(r.incarnation));
         }
         let about = flows::About { instance: r.instance, host: r.host.as_str(), outcome, now: self.now() };
         let mut tx = self.store.db().begin().await?;
         let waiting = platform_engine::hold_running(&mut tx, &current.operation).await?;
-        if !assignments::assignment_answered(&mut tx, r.instance, &r.host, generation).await? {
+        let answer = Answer { instance: r.instance, host: &r.host, generation, incarnation: r.incarnation };
+        if !assignments::assignment_answered(&mut tx, answer).await? {
             let now = assignments::assignment_get(&mut tx, r.instance).await?;
             // what is seen here may be about to be committed: it is accepted once it is
             tx.commit().await?;
-            return Ok(now.is_some_and(|c| c.is(&r.host, generation) && c.is_answered()));
+            return Ok(now.is_some_and(|c| c.is(&r.host, generation) && c.hears(r.incarnation) && c.is_answered()));
         }
         let mut wake = false;
         let mut freed = Vec::new();
@@ -113,12 +138,9 @@ async fn late(tx: &mut Tx, about: flows::About<'_>) -> Result<(), DbError> {
     if deleted {
         return flows::delete::late(tx, about).await;
     }
-    match about.outcome {
-        // who failed and says nothing of the power does not know it
-        Outcome::Failed { power: PowerState::NoState, .. } | Outcome::Progress { .. } => Ok(()),
-        Outcome::Done { power } | Outcome::Failed { power, .. } => {
-            noticed(tx, about.instance, about.host, *power, about.now).await
-        }
+    match about.outcome.seen() {
+        Some(power) => noticed(tx, about.instance, about.host, power, about.now).await,
+        None => Ok(()),
     }
 }
 

@@ -3,6 +3,10 @@
 //! An assignment belongs to one instance on one host and carries a *generation*. Whatever changes what the host should
 //! do raises it. The agent does the newest generation it knows, may do it twice, and reports what it saw under that
 //! number; a report of an older generation is refused, so a host that slept through its lease cannot overwrite a later truth.
+//!
+//! An agent's process has a number, too, its *incarnation*: given out at its first `REGISTER`, larger than all before. With
+//! `FETCH` of all assignments it takes them over from the process before it, of which no report under these generations counts
+//! from then on. A number that is asked for twice, or whose answer is lost, is never used.
 
 use crate::driver::{Diagnostics, HostFacts};
 use crate::spec::InstanceSpec;
@@ -96,6 +100,9 @@ pub struct Fetch {
     pub hosts: Vec<HostName>,
     /// True right after start: answer with *all* assignments of these hosts, done ones too, so that the agent can adopt.
     pub all: bool,
+    /// Of the process that asks. `None`: it has none, because it or the conductor that registered it is of a version before.
+    #[serde(default)]
+    pub incarnation: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -127,6 +134,9 @@ pub struct Report {
     #[serde(default)]
     pub after: Option<u64>,
     pub outcome: Outcome,
+    /// Of the process that says it. `None`: it has none, and is believed.
+    #[serde(default)]
+    pub incarnation: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +157,22 @@ pub enum Outcome {
         worth_retrying_elsewhere: bool,
         /// What is left on the host afterwards.
         power: PowerState,
+        /// The host has looked: no state means that there is no guest. `false`, and always so in what a version before says:
+        /// then it means that nobody knows.
+        #[serde(default)]
+        looked: bool,
     },
+}
+
+impl Outcome {
+    /// How the guest stood afterwards. `None`: its host cannot tell.
+    pub fn seen(&self) -> Option<PowerState> {
+        match self {
+            Self::Done { power } => Some(*power),
+            Self::Failed { power, looked, .. } => (*looked || *power != PowerState::NoState).then_some(*power),
+            Self::Progress { .. } => None,
+        }
+    }
 }
 
 /// Answer to `REPORT`. `accepted: false`: an older generation than the present one, fetch again; or, of what nobody has
@@ -164,10 +189,17 @@ pub struct Reported {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Register {
     pub hosts: Vec<(HostName, HostFacts)>,
+    /// Of the process that registers. `None`: it has none yet.
+    #[serde(default)]
+    pub incarnation: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Registered {}
+pub struct Registered {
+    /// The one it said, or a new one.
+    #[serde(default)]
+    pub incarnation: Option<u64>,
+}
 
 /// Call to `console`. `lines: None` means all that is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod lately;
 mod life;
 mod remote;
 mod select;
+mod together;
 mod wishes;
 
 pub use hosts::HostView;
@@ -26,6 +27,9 @@ use platform_db::DbError;
 pub trait Select: Send + Sync {
     /// The hosts that may have the server, best first; or why there is none.
     async fn select(&self, server: &Instance, whither: &Whither) -> Result<Result<Vec<Choice>, NoHost>, SelectError>;
+    /// A host for each of these servers, in their order, as if each had been asked about after those before it. They name no
+    /// host, group or hints. `None`: for this one there is no more room to be seen; ask for it alone.
+    async fn select_all(&self, servers: &[Instance]) -> Result<Vec<Option<Choice>>, SelectError>;
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The scheduler's sign of life: its line in `os-services`.
+//! What the scheduler does unasked: its sign of life, a line in `os-services`, and a look at the hosts.
 
 use crate::Scheduler;
 use base::Clock;
@@ -11,11 +11,14 @@ use tokio::sync::watch;
 const EVERY: Duration = Duration::from_secs(5);
 
 impl Scheduler {
-    /// Writes down that the scheduler of `host` lives, until `stop`.
+    /// Writes down that the scheduler of `host` lives, and knows the hosts, until `stop`.
     pub async fn run(self: Arc<Self>, host: String, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
         loop {
             if let Err(error) = self.write_seen(&host, &*clock).await {
                 tracing::warn!(%error, "cannot write down that this scheduler lives");
+            }
+            if let Err(error) = self.look_ahead().await {
+                tracing::warn!(%error, "cannot look at the hosts");
             }
             tokio::select! {
                 biased;
@@ -24,6 +27,13 @@ impl Scheduler {
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
+    }
+
+    /// Ten thousand hosts take half a second to read: not while the first server after a start, or after many have
+    /// registered, waits for it.
+    async fn look_ahead(&self) -> Result<(), DbError> {
+        self.placement.look_ahead().await?;
+        self.view.all().await.map(drop)
     }
 
     async fn write_seen(&self, host: &str, clock: &dyn Clock) -> Result<(), DbError> {

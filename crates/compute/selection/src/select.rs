@@ -7,6 +7,7 @@ use crate::wishes::{group_of, hints_of};
 use crate::{Select, SelectError};
 use async_trait::async_trait;
 use base::{HostName, InstanceId, ProjectId, ProviderId};
+use compute_model::spec::{FlavorSpec, ImageSpec};
 use compute_scheduler::reasons::Cause;
 use compute_scheduler::{Demand, HostState, Reasons, Request, Room, ServiceState, pick};
 use compute_store::Store;
@@ -52,20 +53,20 @@ pub struct NoHost {
 }
 
 /// Hosts looked at for one server. More would only be ranked and thrown away.
-const MOST_CANDIDATES: usize = 1000;
+pub(crate) const MOST_CANDIDATES: usize = 1000;
 /// Hosts looked at first where there are more than [`MOST_CANDIDATES`], drawn by chance: the best of these is nearly as
 /// good as the best of a thousand, for a tenth of the work.
-const FIRST_CANDIDATES: usize = 100;
+pub(crate) const FIRST_CANDIDATES: usize = 100;
 /// Hosts handed to the claim: as many as a burst of other servers may take meanwhile.
 const ALTERNATES: usize = 16;
 
 /// A scheduler in this process.
 pub struct Scheduler {
     store: Store,
-    placement: Placement,
-    view: Arc<HostView>,
-    config: compute_scheduler::Config,
-    lately: Lately,
+    pub(crate) placement: Placement,
+    pub(crate) view: Arc<HostView>,
+    pub(crate) config: compute_scheduler::Config,
+    pub(crate) lately: Lately,
 }
 
 impl Scheduler {
@@ -78,28 +79,31 @@ impl Scheduler {
         self.store.db()
     }
 
-    pub(crate) fn view(&self) -> &HostView {
+    pub(crate) fn view(&self) -> &Arc<HostView> {
         &self.view
     }
 
     pub(crate) async fn server(&self, id: InstanceId) -> Result<Option<Instance>, DbError> {
         self.store.instance_fetch(id).await
     }
+
+    /// Those of these servers that there are, in their order.
+    pub(crate) async fn servers(&self, ids: &[InstanceId]) -> Result<Vec<Instance>, DbError> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let mut found = self.store.instances_of(ids.iter().map(String::as_str)).await?;
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
 }
 
 #[async_trait]
 impl Select for Scheduler {
     async fn select(&self, server: &Instance, whither: &Whither) -> Result<Result<Vec<Choice>, NoHost>, SelectError> {
-        let Some(flavor) = server.flavor() else {
+        let Some(asked) = Asked::by(server, &self.config) else {
             let message = "The server's flavor cannot be read.".to_owned();
             return Ok(Err(NoHost { message, details: String::new(), some_are_silent: false }));
         };
-        let image = server.image();
-        let demand =
-            Demand::of(&flavor, image.as_ref(), image.is_none(), &self.config).trusting(&server.trusted_certificates());
-        let project = ProjectId(server.project_id.clone());
-        let mut request = Request::new(&project, &flavor, image.as_ref());
-        request.availability_zone = server.pinned_availability_zone.as_deref();
+        let demand = &asked.demand;
+        let mut request = asked.request(server);
         request.group = group_of(&self.store, server).await?;
         request.hints = hints_of(&self.store, server).await?;
         request.ignore_hosts = &whither.ignore;
@@ -110,12 +114,12 @@ impl Select for Scheduler {
         let (began, moment) = (self.view.now(), Instant::now());
         let hosts = self.view.all().await?;
         if hosts.len() > MOST_CANDIDATES {
-            let some = self.placement.candidates(&ask(&demand, FIRST_CANDIDATES)).await?;
+            let some = self.placement.candidates(&ask(demand, FIRST_CANDIDATES)).await?;
             if let Ok(choices) = self.choose(&request, &hosts, &some) {
                 return Ok(Ok(choices));
             }
         }
-        let wanted = ask(&demand, MOST_CANDIDATES);
+        let wanted = ask(demand, MOST_CANDIDATES);
         let remembered = self.choose(&request, &hosts, &self.placement.candidates(&wanted).await?);
         if remembered.is_ok() {
             return Ok(remembered);
@@ -123,6 +127,34 @@ impl Select for Scheduler {
         // "no valid host" is said of the cloud as it is now
         let hosts = self.view.as_of(began).await?;
         Ok(self.choose(&request, &hosts, &self.placement.candidates_as_of(&wanted, moment).await?))
+    }
+
+    async fn select_all(&self, servers: &[Instance]) -> Result<Vec<Option<Choice>>, SelectError> {
+        self.choose_all(servers).await
+    }
+}
+
+/// What a server asks for, by itself.
+pub(crate) struct Asked {
+    flavor: FlavorSpec,
+    image: Option<ImageSpec>,
+    project: ProjectId,
+    pub(crate) demand: Demand,
+}
+
+impl Asked {
+    /// `None`: its flavor cannot be read.
+    pub(crate) fn by(server: &Instance, config: &compute_scheduler::Config) -> Option<Self> {
+        let (flavor, image) = (server.flavor()?, server.image());
+        let demand =
+            Demand::of(&flavor, image.as_ref(), image.is_none(), config).trusting(&server.trusted_certificates());
+        Some(Self { flavor, image, project: ProjectId(server.project_id.clone()), demand })
+    }
+
+    pub(crate) fn request<'a>(&'a self, server: &'a Instance) -> Request<'a> {
+        let mut request = Request::new(&self.project, &self.flavor, self.image.as_ref());
+        request.availability_zone = server.pinned_availability_zone.as_deref();
+        request
     }
 }
 
@@ -157,33 +189,30 @@ impl Scheduler {
                 some_are_silent: hosts.values().any(|h| h.silent),
             });
         }
-        let zone =
-            |h: &compute_scheduler::Host| h.availability_zone().unwrap_or(&config.default_availability_zone).to_owned();
         let choices = picked.choices.into_iter().take(ALTERNATES);
-        let choices: Vec<Choice> = choices
-            .map(|n| {
-                let host = &states[n].host;
-                let wanted: Vec<(ProviderId, String, u64)> =
-                    candidates[n].wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
-                Choice {
-                    host: host.host.clone(),
-                    address: host.host_ip.clone(),
-                    node: host.hypervisor_hostname.clone(),
-                    zone: zone(host),
-                    providers: wanted.iter().map(|(p, _, _)| *p).collect(),
-                    wanted,
-                }
-            })
-            .collect();
+        let choices: Vec<Choice> = choices.map(|n| self.choice(&states[n].host, candidates[n])).collect();
         if let Some(best) = choices.first() {
             self.lately.chosen(now, best.wanted.clone());
         }
         Ok(choices)
     }
+
+    pub(crate) fn choice(&self, host: &compute_scheduler::Host, candidate: &Candidate) -> Choice {
+        let wanted: Vec<(ProviderId, String, u64)> =
+            candidate.wanted().into_iter().map(|(p, class, n)| (p, class.to_owned(), n)).collect();
+        Choice {
+            host: host.host.clone(),
+            address: host.host_ip.clone(),
+            node: host.hypervisor_hostname.clone(),
+            zone: host.availability_zone().unwrap_or(&self.config.default_availability_zone).to_owned(),
+            providers: wanted.iter().map(|(p, _, _)| *p).collect(),
+            wanted,
+        }
+    }
 }
 
 /// The demand in placement's terms, for so many candidates.
-fn ask(demand: &Demand, limit: usize) -> placement::Request {
+pub(crate) fn ask(demand: &Demand, limit: usize) -> placement::Request {
     let group = |g: &compute_scheduler::demand::Group| placement::Group {
         resources: g.resources.iter().map(|(c, n)| (c.clone(), *n)).collect(),
         required: g.required.iter().map(|t| vec![t.clone()]).collect(),
@@ -204,7 +233,7 @@ fn ask(demand: &Demand, limit: usize) -> placement::Request {
 }
 
 /// One state a host: its first candidate. Trees that are no compute host of ours are left out.
-fn states_of<'a>(
+pub(crate) fn states_of<'a>(
     candidates: &'a [Candidate],
     hosts: &HashMap<ProviderId, Known>,
 ) -> (Vec<&'a Candidate>, Vec<HostState>) {
@@ -217,7 +246,11 @@ fn states_of<'a>(
 }
 
 /// Adds to what the hosts' claims show.
-fn count_in(states: &mut [HostState], candidates: &[&Candidate], sums: &HashMap<ProviderId, HashMap<String, u64>>) {
+pub(crate) fn count_in(
+    states: &mut [HostState],
+    candidates: &[&Candidate],
+    sums: &HashMap<ProviderId, HashMap<String, u64>>,
+) {
     for (state, candidate) in states.iter_mut().zip(candidates) {
         let Some(sums) = sums.get(&candidate.root.id()) else { continue };
         let of = |class: &str| sums.get(class).copied().unwrap_or(0);

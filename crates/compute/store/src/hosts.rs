@@ -3,7 +3,8 @@
 use crate::Store;
 use base::{HostName, ProviderId, Timestamp};
 use compute_model::driver::HostFacts;
-use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, Value, args};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The binary name under which `os-services` shows a compute host.
 pub const COMPUTE: &str = "nova-compute";
@@ -29,6 +30,18 @@ pub struct Host {
     pub failed_builds: i64,
 }
 
+/// A host that is not simply up: it is silent, was switched off or said to be down by an operator, or fails to build.
+#[derive(Clone, Debug, FromRow)]
+pub struct OddHost {
+    /// Of its hypervisor.
+    pub uuid: String,
+    pub disabled: bool,
+    pub disabled_reason: Option<String>,
+    pub forced_down: bool,
+    pub last_seen: Option<i64>,
+    pub failed_builds: i64,
+}
+
 /// How busy a host is.
 #[derive(Clone, Debug, FromRow)]
 pub struct HostLoad {
@@ -36,18 +49,61 @@ pub struct HostLoad {
     pub instances: i64,
 }
 
-/// Makes or refreshes a host's service and hypervisor. Returns the hypervisor's uuid, which is its resource provider's.
-pub async fn host_register(
+/// Makes or refreshes the services and hypervisors of these hosts, a few hundred at most, each there once. Returns the
+/// hypervisors' uuids, which are their resource providers', in the same order.
+pub async fn hosts_register(
     tx: &mut Tx,
     now: Timestamp,
-    host: &HostName,
-    facts: &HostFacts,
-) -> Result<ProviderId, DbError> {
-    service_ensure(tx, now, host.as_str(), COMPUTE).await?;
-    let traits = serde_json::to_string(&facts.traits).unwrap_or_default();
-    let cpu_info = facts.cpu_info.to_string();
-    // $1 … $12 of both statements
-    let reported = args![
+    hosts: &[(HostName, HostFacts)],
+) -> Result<Vec<ProviderId>, DbError> {
+    let mut q = SqlBuilder::new("SELECT host, uuid FROM hypervisors WHERE host IN ");
+    q.bind_list(hosts.iter().map(|(host, _)| host)).push(" ORDER BY host ").push(tx.holding());
+    let (sql, values) = q.finish();
+    let known: Vec<(String, String)> = tx.fetch_all(sql, values).await?;
+    let known: BTreeMap<String, String> = known.into_iter().collect();
+    let is_new = |host: &HostName| !known.contains_key(host.as_str());
+
+    let refreshed: Vec<_> =
+        hosts.iter().filter(|(h, _)| !is_new(h)).map(|(h, facts)| reported(h, facts, now)).collect();
+    if !refreshed.is_empty() {
+        let mut q = SqlBuilder::new("WITH reported (");
+        q.push(REPORTED).push(") AS (").bind_rows(tx.dialect(), refreshed).push(
+            ") UPDATE hypervisors SET hypervisor_hostname = r.hypervisor_hostname, hypervisor_type = r.hypervisor_type,
+                   hypervisor_version = r.hypervisor_version, host_ip = r.host_ip, vcpus = r.vcpus, ram_mib = r.ram_mib,
+                   disk_gib = r.disk_gib, cpu_info = r.cpu_info, traits = r.traits, booted_at = r.booted_at,
+                   updated_at = r.updated_at
+               FROM reported r WHERE hypervisors.host = r.host",
+        );
+        let (sql, values) = q.finish();
+        tx.execute(sql, values).await?;
+    }
+    let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
+    services_ensure(tx, now, &names, COMPUTE).await?;
+
+    let new: Vec<_> = hosts.iter().filter(|(host, _)| is_new(host)).collect();
+    let numbers = tx.next_ids("hypervisors", new.len()).await?;
+    let made: BTreeMap<&str, ProviderId> = new.iter().map(|(host, _)| (host.as_str(), ProviderId::random())).collect();
+    let rows = numbers.zip(&new).map(|(id, (host, facts))| {
+        let mut row = reported(host, facts, now);
+        row.extend(args![id, made[host.as_str()], 0_i64, now]);
+        row
+    });
+    let into = format!("INSERT INTO hypervisors ({REPORTED}, id, uuid, failed_builds, created_at)");
+    tx.insert_all(&into, rows.collect()).await?;
+
+    let id = |host: &HostName| match known.get(host.as_str()) {
+        Some(uuid) => uuid.parse().map_err(|_| DbError::NotFound),
+        None => made.get(host.as_str()).copied().ok_or(DbError::NotFound),
+    };
+    hosts.iter().map(|(host, _)| id(host)).collect()
+}
+
+/// Columns of `hypervisors`, as [`reported`] fills them.
+const REPORTED: &str = "host, hypervisor_hostname, hypervisor_type, hypervisor_version, host_ip, vcpus, ram_mib, disk_gib, \
+                        cpu_info, traits, booted_at, updated_at";
+
+fn reported(host: &HostName, facts: &HostFacts, now: Timestamp) -> Vec<Value> {
+    args![
         host,
         &facts.hypervisor_hostname,
         &facts.hypervisor_type,
@@ -56,54 +112,40 @@ pub async fn host_register(
         facts.vcpus,
         facts.ram.0,
         facts.disk_gib,
-        &cpu_info,
-        &traits,
+        facts.cpu_info.to_string(),
+        serde_json::to_string(&facts.traits).unwrap_or_default(),
         facts.booted_at,
         now
-    ];
-    let known: Option<(String,)> = tx
-        .fetch_optional(
-            "UPDATE hypervisors SET hypervisor_hostname = $2, hypervisor_type = $3, hypervisor_version = $4, host_ip = $5,
-                    vcpus = $6, ram_mib = $7, disk_gib = $8, cpu_info = $9, traits = $10, booted_at = $11, updated_at = $12
-             WHERE host = $1 RETURNING uuid",
-            reported.clone(),
-        )
-        .await?;
-    if let Some((uuid,)) = known {
-        return uuid.parse().map_err(|_| DbError::NotFound);
-    }
-    let id = tx.next_id("hypervisors").await?;
-    let uuid = ProviderId::random();
-    let all = reported.into_iter().chain(args![id, uuid]).collect();
-    tx.execute(
-        "INSERT INTO hypervisors (host, hypervisor_hostname, hypervisor_type, hypervisor_version, host_ip, vcpus, ram_mib,
-                                  disk_gib, cpu_info, traits, booted_at, updated_at, id, uuid, failed_builds, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $12)",
-        all,
-    )
-    .await?;
-    Ok(uuid)
+    ]
+}
+
+/// Numbers for as many processes of agents, larger than all that were given before: what [`platform_db::leap`] leaves
+/// true.
+pub async fn incarnations_next(tx: &mut Tx, wanted: usize) -> Result<impl Iterator<Item = u64> + use<>, DbError> {
+    Ok(tx.next_ids("compute_agents", wanted).await?.map(i64::unsigned_abs))
 }
 
 /// Makes the row of a service of this cloud, if there is none, and marks it as seen now.
 pub async fn service_ensure(tx: &mut Tx, now: Timestamp, host: &str, binary: &str) -> Result<(), DbError> {
-    let known = tx
-        .execute(
-            "UPDATE compute_services SET last_seen = $3 WHERE host = $1 AND \"binary\" = $2",
-            args![host, binary, now],
-        )
-        .await?;
-    if known == 0 {
-        let id = tx.next_id("compute_services").await?;
+    services_ensure(tx, now, &[host], binary).await
+}
+
+async fn services_ensure(tx: &mut Tx, now: Timestamp, hosts: &[&str], binary: &str) -> Result<(), DbError> {
+    let mut q = SqlBuilder::new("UPDATE compute_services SET last_seen = ");
+    q.bind(now).push(" WHERE \"binary\" = ").bind(binary).push(" AND host IN ").bind_list(hosts.iter().copied());
+    q.push(" RETURNING host");
+    let (sql, values) = q.finish();
+    let known: Vec<(String,)> = tx.fetch_all(sql, values).await?;
+    let known: BTreeSet<&str> = known.iter().map(|(host,)| host.as_str()).collect();
+    let new: Vec<&str> = hosts.iter().copied().filter(|host| !known.contains(host)).collect();
+    let numbers = tx.next_ids("compute_services", new.len()).await?;
+    let rows = numbers.zip(new).map(|(id, host)| {
         let uuid = base::OperationId::random().to_string();
-        tx.execute(
-            "INSERT INTO compute_services (id, uuid, host, \"binary\", disabled, forced_down, last_seen, created_at)
-             VALUES ($1, $2, $3, $4, $5, $5, $6, $6)",
-            args![id, uuid, host, binary, false, now],
-        )
-        .await?;
-    }
-    Ok(())
+        args![id, uuid, host, binary, false, false, now, now]
+    });
+    let into =
+        "INSERT INTO compute_services (id, uuid, host, \"binary\", disabled, forced_down, last_seen, created_at)";
+    tx.insert_all(into, rows.collect()).await
 }
 
 /// These hosts, a few hundred at most, have asked for work.
@@ -126,6 +168,18 @@ pub async fn host_build_ended(tx: &mut Tx, host: &str, failed: bool) -> Result<(
     Ok(())
 }
 
+/// These hosts have built something: no failed builds in a row any more. As a rule nobody's row is touched.
+pub async fn hosts_built(tx: &mut Tx, hosts: &BTreeSet<&str>) -> Result<(), DbError> {
+    let mut q = SqlBuilder::new("SELECT host FROM hypervisors WHERE failed_builds > 0 AND host IN (");
+    q.bind_rows(tx.dialect(), hosts.iter().map(|h| args![*h]).collect()).push(") ORDER BY host ").push(tx.holding());
+    let (sql, values) = q.finish();
+    let failing: Vec<(String,)> = tx.fetch_all(sql, values).await?;
+    for (host,) in failing {
+        host_build_ended(tx, &host, false).await?;
+    }
+    Ok(())
+}
+
 const HOSTS: &str =
     "SELECT s.host, s.id AS service_id, s.disabled, s.disabled_reason, s.forced_down, s.last_seen, h.uuid,
             h.hypervisor_hostname, h.hypervisor_type, h.hypervisor_version, h.host_ip, h.cpu_info, h.failed_builds
@@ -135,6 +189,29 @@ impl Store {
     /// Every compute host.
     pub async fn hosts_all(&self) -> Result<Vec<Host>, DbError> {
         self.db().fetch_all(HOSTS, args![]).await
+    }
+    /// How many compute hosts there are, and a number that is another one after any of them has registered.
+    pub async fn hosts_version(&self) -> Result<(i64, i64), DbError> {
+        // the moments modulo 11 days: ten thousand whole ones would overflow
+        self.db()
+            .fetch_one(
+                "SELECT COUNT(*), CAST(COALESCE(SUM(COALESCE(h.updated_at, h.created_at) % 1000000000000), 0) AS BIGINT)
+                 FROM compute_services s JOIN hypervisors h ON h.host = s.host WHERE s.\"binary\" = 'nova-compute'",
+                args![],
+            )
+            .await
+    }
+    /// The hosts that have not asked for work since `heard`, and those of which there is more to say.
+    pub async fn hosts_odd(&self, heard: Timestamp) -> Result<Vec<OddHost>, DbError> {
+        self.db()
+            .fetch_all(
+                "SELECT h.uuid, s.disabled, s.disabled_reason, s.forced_down, s.last_seen, h.failed_builds
+                 FROM compute_services s JOIN hypervisors h ON h.host = s.host
+                 WHERE s.\"binary\" = 'nova-compute'
+                   AND (s.disabled OR s.forced_down OR COALESCE(s.last_seen, 0) <= $1 OR h.failed_builds > 0)",
+                args![heard],
+            )
+            .await
     }
     pub async fn host_find(&self, host: &str) -> Result<Option<Host>, DbError> {
         self.db().fetch_optional(platform_db::built(format!("{HOSTS} AND s.host = $1")), args![host]).await

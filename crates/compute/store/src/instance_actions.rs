@@ -2,7 +2,7 @@
 
 use crate::Store;
 use base::{InstanceId, ProjectId, RequestId, Timestamp, UserId};
-use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, Value, args};
 
 #[derive(Clone, Debug, FromRow)]
 pub struct InstanceAction {
@@ -102,6 +102,46 @@ pub async fn action_end_with(
     action_end(tx, now, action_id, error.map(|_| "Error")).await
 }
 
+/// Adds an event that has ended well to each of these actions, and ends the action with it if `last`. (action, host)
+pub async fn events_add(
+    tx: &mut Tx,
+    now: Timestamp,
+    event: &str,
+    of: &[(i64, Option<&str>)],
+    last: bool,
+) -> Result<(), DbError> {
+    let rows = of.iter().map(|(action, host)| event_row(*action, event, *host, now, Some((now, None))));
+    tx.insert_all(EVENT, rows.collect()).await?;
+    let mut q = SqlBuilder::new("UPDATE instance_actions SET updated_at = ");
+    q.bind(now);
+    if last {
+        q.push(", finished_at = ").bind(now);
+    }
+    q.push(" WHERE id IN (").bind_rows(tx.dialect(), of.iter().map(|(action, _)| args![*action]).collect()).push(")");
+    let (sql, values) = q.finish();
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+const EVENT: &str =
+    "INSERT INTO instance_action_events (id, action_id, event, host, started_at, finished_at, result, details)";
+
+fn event_row(
+    action_id: i64,
+    event: &str,
+    host: Option<&str>,
+    began: Timestamp,
+    ended: Option<(Timestamp, Option<&str>)>,
+) -> Vec<Value> {
+    let (finished, result, details) = match ended {
+        None => (None, None, None),
+        Some((at, None)) => (Some(at), Some("Success"), None),
+        Some((at, Some(why))) => (Some(at), Some("Error"), Some(why)),
+    };
+    let id = base::entropy::ordered(ended.map_or(began, |(at, _)| at));
+    args![id, action_id, event, host, began, finished, result, details]
+}
+
 async fn event_insert(
     tx: &mut Tx,
     action_id: i64,
@@ -110,19 +150,7 @@ async fn event_insert(
     began: Timestamp,
     ended: Option<(Timestamp, Option<&str>)>,
 ) -> Result<(), DbError> {
-    let (finished, result, details) = match ended {
-        None => (None, None, None),
-        Some((at, None)) => (Some(at), Some("Success"), None),
-        Some((at, Some(why))) => (Some(at), Some("Error"), Some(why)),
-    };
-    let id = base::entropy::ordered(ended.map_or(began, |(at, _)| at));
-    tx.execute(
-        "INSERT INTO instance_action_events (id, action_id, event, host, started_at, finished_at, result, details)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        args![id, action_id, event, host, began, finished, result, details],
-    )
-    .await?;
-    Ok(())
+    tx.insert_all(EVENT, vec![event_row(action_id, event, host, began, ended)]).await
 }
 
 /// Which actions of a server, newest first.

@@ -4,20 +4,26 @@
 
 use base::{HostName, InstanceId, Timestamp};
 use compute_model::states::PowerState;
-use platform_db::{DbError, FromRow, Tx, args};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, args};
 use serde_json::json;
 
-/// The server is built and `active`.
-pub async fn instance_built(tx: &mut Tx, id: InstanceId, power: PowerState, now: Timestamp) -> Result<bool, DbError> {
-    let n = tx
-        .execute(
-            "UPDATE instances SET vm_state = 'active', task_state = NULL, power_state = $2, progress = 0, fault = NULL,
-                    admin_pass = NULL, launched_at = COALESCE(launched_at, $3), updated_at = $3
-             WHERE uuid = $1 AND +deleted_at IS NULL",
-            args![id, power as i64, now],
-        )
-        .await?;
-    Ok(n == 1)
+/// The servers are built and `active`, each with its guest in that power. Returns how many there were.
+pub async fn instances_built(
+    tx: &mut Tx,
+    servers: &[(InstanceId, PowerState)],
+    now: Timestamp,
+) -> Result<usize, DbError> {
+    let rows = servers.iter().map(|(id, power)| args![*id, *power as i64]).collect();
+    let mut q = SqlBuilder::new("WITH built (uuid, power) AS (");
+    q.bind_rows(tx.dialect(), rows);
+    q.push(
+        ") UPDATE instances SET vm_state = 'active', task_state = NULL, power_state = built.power, progress = 0,
+                  fault = NULL, admin_pass = NULL, launched_at = COALESCE(launched_at, ",
+    );
+    q.bind(now).push("), updated_at = ").bind(now);
+    q.push(" FROM built WHERE instances.uuid = built.uuid AND +deleted_at IS NULL");
+    let (sql, values) = q.finish();
+    Ok(usize::try_from(tx.execute(sql, values).await?).unwrap_or(usize::MAX))
 }
 
 /// An action has ended: the server stands at `vm_state` with no task.

@@ -4,7 +4,7 @@ use crate::Store;
 use base::{HostName, InstanceId, ProjectId, Timestamp, UserId};
 use compute_model::actions::Standing;
 use compute_model::spec::{FlavorSpec, ImageSpec, InjectedFile, InstanceSpec, KeypairSpec};
-use platform_db::{DbError, FromRow, Tx, Value, args};
+use platform_db::{DbError, FromRow, SqlBuilder, Tx, Value, args};
 use serde::de::DeserializeOwned;
 
 /// One server as it is stored. JSON columns are decoded by the methods.
@@ -176,26 +176,30 @@ impl Store {
     }
 }
 
-/// Gives the server to a host, in the transaction that claims the host's resources. `false`: it was deleted meanwhile,
-/// or has a host already.
-pub async fn instance_place(
-    tx: &mut Tx,
-    id: InstanceId,
-    host: &HostName,
-    node: &str,
-    zone: &str,
-    now: Timestamp,
-) -> Result<bool, DbError> {
-    let n = tx
-        .execute(
-            // written so that PostgreSQL, which at first knows nothing of the table, cannot take the index of all that
-            // are building for shorter than the key
-            "UPDATE instances SET host = $2, node = $3, availability_zone = $4, updated_at = $5
-             WHERE uuid = $1 AND COALESCE(host, '') = '' AND +deleted_at IS NULL AND COALESCE(vm_state, '') = 'building'",
-            args![id, host, node, zone, now],
-        )
-        .await?;
-    Ok(n == 1)
+/// Where a server shall be.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    pub instance: InstanceId,
+    pub host: &'a HostName,
+    pub node: &'a str,
+    pub zone: &'a str,
+}
+
+/// Gives servers to hosts, in the transaction that claims the hosts' resources. Returns how many: a server is left out that
+/// was deleted meanwhile, or has a host already.
+pub async fn instances_place(tx: &mut Tx, places: &[Place<'_>], now: Timestamp) -> Result<usize, DbError> {
+    let rows = places.iter().map(|p| args![p.instance, p.host, p.node, p.zone]).collect();
+    let mut q = SqlBuilder::new("WITH places (uuid, host, node, zone) AS (");
+    q.bind_rows(tx.dialect(), rows);
+    q.push(") UPDATE instances SET host = p.host, node = p.node, availability_zone = p.zone, updated_at = ").bind(now);
+    // written so that PostgreSQL, which at first knows nothing of the table, cannot take the index of all that are
+    // building for shorter than the key
+    q.push(
+        " FROM places p WHERE instances.uuid = p.uuid AND COALESCE(instances.host, '') = ''
+          AND +deleted_at IS NULL AND COALESCE(vm_state, '') = 'building'",
+    );
+    let (sql, values) = q.finish();
+    Ok(usize::try_from(tx.execute(sql, values).await?).unwrap_or(usize::MAX))
 }
 
 /// Every column, in the order of [`values`].

@@ -19,7 +19,7 @@ pub async fn unknown_guest_put(
     }
     tx.execute(
         "INSERT INTO unknown_guests (host, instance, power, since) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (host, instance) DO UPDATE SET power = $3",
+         ON CONFLICT (host, instance) DO UPDATE SET power = $3 WHERE unknown_guests.power <> $3",
         args![host, instance, power.as_str(), now],
     )
     .await?;

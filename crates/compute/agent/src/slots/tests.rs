@@ -104,7 +104,12 @@ fn a_slot_with_newer_work_is_not_forgotten() {
     let key = (0, id);
     assert_eq!(slots.offer(0, assignment(id, 1, Want::Spawn)), Offered::Start);
     task(&slots, key);
-    let failed = Outcome::Failed { message: String::new(), worth_retrying_elsewhere: true, power: PowerState::NoState };
+    let failed = Outcome::Failed {
+        message: String::new(),
+        worth_retrying_elsewhere: true,
+        power: PowerState::NoState,
+        looked: true,
+    };
     slots.settle(key, 1, &failed);
     assert!(slots.next(key).is_none());
     assert_eq!(slots.offer(0, assignment(id, 2, Want::Spawn)), Offered::Start);
@@ -147,4 +152,30 @@ fn a_generation_without_work_is_taken_over() {
     assert_eq!(after(&slots), before + 4);
     slots.stands(key, before);
     assert_eq!(after(&slots), before + 4, "never back");
+}
+
+/// The database has gone back to before what is being done.
+#[test]
+fn what_nobody_waits_for_any_more_is_looked_at_when_it_has_ended() {
+    const LEAP: u64 = 1 << 32;
+    let slots = Slots::default();
+    let id = InstanceId::random();
+    let key = (0, id);
+    slots.settled(0, assignment(id, 1, Want::Spawn), PowerState::Running);
+    assert_eq!(slots.offer(0, assignment(id, 2, Want::Destroy)), Offered::Start);
+    let removal = task(&slots, key);
+    slots.settled_anew(0, assignment(id, LEAP + 1, Want::Spawn), PowerState::Running);
+    assert!(removal.newer.is_cancelled() && !removal.removal.is_cancelled());
+    slots.settle(key, 2, &done(PowerState::NoState));
+    let Some(Job::Look { told, after, .. }) = slots.next(key) else { panic!("nothing is done again") };
+    assert_eq!((told, after), (Some(PowerState::Running), LEAP + 1));
+    assert!(slots.next(key).is_none());
+    let number = slots.fetching();
+    slots.fetched(number);
+    assert!(slots.knows(key));
+    // what was begun since the leap is waited for
+    assert_eq!(slots.offer(0, assignment(id, LEAP + 2, Want::Start)), Offered::Start);
+    let start = task(&slots, key);
+    slots.settled_anew(0, assignment(id, LEAP + 2, Want::Start), PowerState::Running);
+    assert!(!start.newer.is_cancelled());
 }

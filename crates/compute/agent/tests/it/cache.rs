@@ -9,7 +9,7 @@ use std::time::Duration;
 
 fn failure(outcome: Outcome) -> (String, bool) {
     match outcome {
-        Outcome::Failed { message, worth_retrying_elsewhere, power: PowerState::NoState } => {
+        Outcome::Failed { message, worth_retrying_elsewhere, power: PowerState::NoState, .. } => {
             (message, worth_retrying_elsewhere)
         }
         other => panic!("{other:?}"),

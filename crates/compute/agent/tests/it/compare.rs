@@ -7,6 +7,10 @@ use compute_model::states::PowerState;
 
 const LEAP: u64 = 1 << 32;
 
+fn done(power: PowerState) -> Outcome {
+    Outcome::Done { power }
+}
+
 #[tokio::test]
 async fn what_is_lost_is_told_and_left_alone_and_the_rest_obeys() {
     let world = World::new(true);
@@ -40,13 +44,16 @@ async fn what_is_lost_is_told_and_left_alone_and_the_rest_obeys() {
 
     // these guests have no disks, which is told too
     let powers = |seen: &Seen| {
-        let done = |r: &&Report| matches!(r.outcome, Outcome::Done { .. });
-        seen.reports[told..].iter().filter(done).map(|r| (r.instance, r.after, r.outcome.clone())).collect::<Vec<_>>()
+        let is_done = |r: &&Report| matches!(r.outcome, Outcome::Done { .. });
+        seen.reports[told..]
+            .iter()
+            .filter(is_done)
+            .map(|r| (r.instance, r.after, r.outcome.clone()))
+            .collect::<Vec<_>>()
     };
     let mut news =
         world.conductor.until("three reports", |seen| Some(powers(seen)).filter(|told| told.len() == 3)).await;
     news.sort_by_key(|(id, ..)| *id);
-    let done = |power| Outcome::Done { power };
     let mut expected = [
         (lost.id, None, done(PowerState::Running)),
         (stopped.id, Some(LEAP + 1), done(PowerState::Shutdown)),
@@ -71,20 +78,20 @@ async fn an_unknown_guest_is_told_when_it_is_gone() {
     let stranger = server();
     world.hypervisor.set(stranger.id, PowerState::Running, false);
     let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(50));
-    let powers = |n: usize| {
-        let see = move |seen: &Seen| {
-            let told: Vec<_> = seen.reports.iter().map(|r| r.outcome.clone()).collect();
-            (told.len() >= n).then_some(told)
-        };
-        world.conductor.until("reports", see)
+    // again and again: a question on its way since the start would have it forgotten
+    let times = |power: PowerState, n: usize| {
+        let told = move |seen: &Seen| seen.reports.iter().filter(|r| r.outcome == done(power)).count() >= n;
+        world.conductor.until("reports", move |seen| told(seen).then_some(()))
     };
-    assert_eq!(powers(1).await, [Outcome::Done { power: PowerState::Running }]);
+    times(PowerState::Running, 4).await;
     world.hypervisor.lose(stranger.id);
-    powers(2).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let done = |power| Outcome::Done { power };
-    assert_eq!(powers(2).await, [done(PowerState::Running), done(PowerState::NoState)], "each once");
+    times(PowerState::NoState, 1).await;
+    let looks = world.hypervisor.looks();
+    world.conductor.until("more looks", |_| (world.hypervisor.looks() > looks + 2).then_some(())).await;
     agent.stop().await;
+    let reports = world.conductor.seen().reports;
+    let gone = reports.iter().position(|r| r.outcome == done(PowerState::NoState));
+    assert_eq!(gone, Some(reports.len() - 1), "told once, and last: {reports:?}");
 }
 
 #[tokio::test]
@@ -93,7 +100,7 @@ async fn an_unknown_guest_is_told_again_where_nobody_heard_it() {
     let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(50));
     world.conductor.until("the start", |seen| (!seen.fetches.is_empty()).then_some(())).await;
     let stranger = server();
-    for (n, power) in [PowerState::Running, PowerState::NoState].into_iter().enumerate() {
+    for power in [PowerState::Running, PowerState::NoState] {
         world.conductor.be_deaf(true);
         match power {
             PowerState::NoState => world.hypervisor.lose(stranger.id),
@@ -101,9 +108,10 @@ async fn an_unknown_guest_is_told_again_where_nobody_heard_it() {
         }
         let looks = world.hypervisor.looks();
         world.conductor.until("looks", |_| (world.hypervisor.looks() > looks + 2).then_some(())).await;
+        let before = world.conductor.seen().reports.len();
         world.conductor.be_deaf(false);
-        let told = |seen: &Seen| Some(seen.reports.get(n)?.outcome.clone());
-        assert_eq!(world.conductor.until("the report", told).await, Outcome::Done { power });
+        let told = |seen: &Seen| Some(seen.reports.get(before)?.outcome.clone());
+        assert_eq!(world.conductor.until("the report", told).await, done(power));
     }
     agent.stop().await;
 }
@@ -149,5 +157,29 @@ async fn what_was_being_done_when_it_was_lost_is_told_when_it_has_ended() {
         .until("the guest that nobody has assigned", |seen| seen.reports.iter().any(unknown).then_some(()))
         .await;
     assert_eq!(world.hypervisor.power_of(vm.id), PowerState::Running, "left alone");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_removal_that_is_lost_while_it_is_done_is_told_when_it_has_ended() {
+    let world = World::new(false);
+    let agent = world.start();
+    let vm = server();
+    let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
+    world.conductor.outcome(vm.id, spawn).await;
+    world.hypervisor.hold("destroy");
+    world.conductor.assign(HOST, &vm, Want::Destroy);
+    world.conductor.until("the removal", |_| world.hypervisor.calls(vm.id).contains(&"destroy").then_some(())).await;
+    world.conductor.lose(vm.id);
+    world.conductor.assign_quietly(HOST, &vm, Want::Spawn);
+    world.conductor.settle(vm.id);
+    world.conductor.believe(vm.id, PowerState::Running);
+    world.conductor.go_back(LEAP);
+    let looks = world.hypervisor.looks();
+    world.conductor.wake(HOST);
+    world.conductor.until("the comparison's end", |_| (world.hypervisor.looks() > looks).then_some(())).await;
+    world.hypervisor.release("destroy");
+    let gone = |r: &Report| (r.generation, r.after, &r.outcome) == (None, Some(LEAP + 1), &done(PowerState::NoState));
+    world.conductor.until("the guest to be gone", |seen| seen.reports.iter().any(gone).then_some(())).await;
     agent.stop().await;
 }

@@ -29,6 +29,8 @@ struct State {
     reports: Vec<Report>,
     refused: Vec<Report>,
     registered: Vec<(HostName, HostFacts)>,
+    /// Numbers given to processes.
+    processes: u64,
     fetches: Vec<Fetch>,
     deaf: bool,
     busy: bool,
@@ -60,9 +62,9 @@ impl Conductor {
         let register = {
             let (bus, subject, state, changed) = hear(subject::REGISTER);
             serve(&bus, &subject, move |q: Register| {
-                state.lock().unwrap().registered.extend(q.hosts);
+                let incarnation = state.lock().unwrap().register(q);
                 changed.notify_waiters();
-                async move { Ok::<_, String>(Registered {}) }
+                async move { Ok::<_, String>(Registered { incarnation }) }
             })
         };
         Self { bus: bus.clone(), state, changed, _subscriptions: Arc::new(vec![fetch, report, register]) }
@@ -177,6 +179,11 @@ impl Conductor {
         .await
     }
 
+    /// How many have asked for a number.
+    pub(crate) fn processes(&self) -> u64 {
+        self.state.lock().unwrap().processes
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         let state = self.state.lock().unwrap();
         Seen {
@@ -203,6 +210,14 @@ pub(crate) fn is_progress(report: &Report) -> bool {
 }
 
 impl State {
+    fn register(&mut self, q: Register) -> Option<u64> {
+        self.registered.extend(q.hosts);
+        q.incarnation.or_else(|| {
+            self.processes += 1;
+            Some(self.processes)
+        })
+    }
+
     fn fetch(&mut self, q: Fetch) -> Result<Fetched, String> {
         let ours = self.assignments.values().filter(|(a, _)| q.hosts.contains(&a.host));
         let left = self.evacuated.values().filter(|a| q.hosts.contains(&a.host));

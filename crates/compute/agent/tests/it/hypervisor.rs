@@ -134,7 +134,8 @@ impl Driver for Hypervisor {
         Ok(state.guests.iter().map(|(id, power)| GuestState { id: *id, power: *power }).collect())
     }
     async fn power(&self, id: InstanceId) -> Result<PowerState, DriverError> {
-        Ok(self.power_of(id))
+        let failing = self.state.lock().unwrap().failing.get("power").copied();
+        failing.map_or_else(|| Ok(self.power_of(id)), |error| Err(error()))
     }
     async fn adopt(&self, guest: &GuestSpec, power: PowerState) -> Result<(), DriverError> {
         let mut state = self.state.lock().unwrap();

@@ -1,6 +1,6 @@
 //! A new agent on what an old one has left, as after a kill -9.
 
-use crate::conductor::is_progress;
+use crate::conductor::{Seen, is_progress};
 use crate::world::{HOST, World, server, server_of};
 use compute_model::assignment::{Outcome, Report, Want};
 use compute_model::states::PowerState;
@@ -173,4 +173,34 @@ async fn a_guest_lost_while_it_runs_is_found_missing() {
         .until("the loss", |seen| seen.reports.iter().find(|r| r.generation.is_none() && r.outcome == none).map(drop))
         .await;
     agent.stop().await;
+}
+
+/// A conductor can tell what a process says from what the one before it said.
+#[tokio::test]
+async fn a_process_says_its_number_with_all_that_it_says() {
+    let world = World::new(false);
+    let vm = server();
+    for number in [1, 2] {
+        let (fetches, reports) = (world.conductor.seen().fetches.len(), world.conductor.seen().reports.len());
+        let agent = world.start_with(|c| c.look_interval = std::time::Duration::from_millis(20));
+        let generation = world.conductor.assign(HOST, &vm, Want::Spawn);
+        assert_eq!(world.conductor.outcome(vm.id, generation).await, RUNNING);
+        world.hypervisor.set(vm.id, PowerState::Shutdown, true);
+        let noticed = |seen: &Seen| {
+            let off = Outcome::Done { power: PowerState::Shutdown };
+            seen.reports[reports..].iter().any(|r| r.generation.is_none() && r.outcome == off).then_some(())
+        };
+        world.conductor.until("that it is off", noticed).await;
+        // its facts change: the same process registers once more
+        let registered = world.conductor.seen().registered.len();
+        world.hypervisor.grow(number + 10);
+        world.conductor.until("new facts", |seen| (seen.registered.len() > registered).then_some(())).await;
+        let looks = world.hypervisor.looks();
+        world.conductor.until("a look", |_| (world.hypervisor.looks() > looks).then_some(())).await;
+        agent.stop().await;
+        let (seen, number) = (world.conductor.seen(), Some(u64::from(number)));
+        assert!(seen.fetches[fetches..].iter().all(|f| f.incarnation == number), "{:?}", seen.fetches);
+        assert!(seen.reports[reports..].iter().all(|r| r.incarnation == number), "{:?}", seen.reports);
+    }
+    assert_eq!(world.conductor.processes(), 2);
 }

@@ -85,7 +85,7 @@ async fn built(world: &World, vm: &InstanceSpec) -> Result<(), String> {
     let generation = world.conductor.assign(HOST, vm, Want::Spawn);
     match world.conductor.outcome(vm.id, generation).await {
         Outcome::Done { power: PowerState::Running } => Ok(()),
-        Outcome::Failed { message, worth_retrying_elsewhere: false, power: PowerState::NoState } => Err(message),
+        Outcome::Failed { message, worth_retrying_elsewhere: false, power: PowerState::NoState, .. } => Err(message),
         other => panic!("{other:?}"),
     }
 }

@@ -150,13 +150,41 @@ async fn failures_say_why_and_whether_another_host_may_do_better() {
     world.hypervisor.fail("spawn", || DriverError::CannotRun("no SVE here".into()));
     let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
     let failed = world.conductor.outcome(vm.id, spawn).await;
-    let Outcome::Failed { message, worth_retrying_elsewhere: true, power: PowerState::NoState } = failed else {
+    let Outcome::Failed { message, worth_retrying_elsewhere: true, power: PowerState::NoState, looked: true } = failed
+    else {
         panic!("{failed:?}")
     };
     assert!(message.contains("no SVE here"), "{message}");
     assert_eq!(world.hypervisor.calls(vm.id), ["spawn", "destroy"], "what it left is cleared away");
     let start = world.conductor.assign(HOST, &vm, Want::Start);
-    assert!(matches!(world.conductor.outcome(vm.id, start).await, Outcome::Failed { .. }));
+    let failed = world.conductor.outcome(vm.id, start).await;
+    assert!(matches!(failed, Outcome::Failed { power: PowerState::NoState, looked: true, .. }), "{failed:?}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_hypervisor_cannot_say_is_told_once_it_can() {
+    let world = World::new(false);
+    let agent = world.start_with(|c| c.look_interval = Duration::from_millis(20));
+    let vm = server();
+    let spawn = world.conductor.assign(HOST, &vm, Want::Spawn);
+    assert_eq!(world.conductor.outcome(vm.id, spawn).await, RUNNING);
+    for call in ["reboot", "power"] {
+        world.hypervisor.fail(call, || DriverError::CannotRun("not now".into()));
+    }
+    let reboot = world.conductor.assign(HOST, &vm, Want::Reboot { hard: true, grace_secs: 0 });
+    let failed = world.conductor.outcome(vm.id, reboot).await;
+    assert!(matches!(failed, Outcome::Failed { power: PowerState::NoState, looked: false, .. }), "{failed:?}");
+    world.hypervisor.set(vm.id, PowerState::Crashed, false);
+    world.hypervisor.work_again("power");
+    let after = world
+        .conductor
+        .until("the guest's power", |seen| {
+            let crashed = Outcome::Done { power: PowerState::Crashed };
+            seen.reports.iter().find(|r| r.generation.is_none() && r.outcome == crashed).map(|r| r.after)
+        })
+        .await;
+    assert_eq!(after, Some(reboot), "it is still that host's guest");
     agent.stop().await;
 }
 

@@ -6,12 +6,13 @@ use compute_api::{ComputeApi, Config, Parts, default_policy, service};
 use compute_model::driver::HostFacts;
 use compute_store::Store;
 use compute_store::flavors::{NewFlavor, flavor_add};
-use compute_store::hosts::host_register;
+use compute_store::hosts::hosts_register;
 use http_body_util::BodyExt;
 use image_model::{
     ByteStream, ContainerFormat, DiskFormat, Image, ImageProxy, ImageSource, ListQuery, ProxyError, SourceError,
     Status, Visibility,
 };
+use placement::{HostReport, hosts_report};
 use platform_bus::LocalBus;
 use platform_db::{Db, args, built};
 use platform_http::{AuthError, Authenticate, Body, Service};
@@ -246,8 +247,10 @@ impl World {
             booted_at: Some(self.store.now().minus(std::time::Duration::from_secs(3 * 86_400 + 3720))),
         };
         let mut tx = self.db.begin().await.unwrap();
-        let provider = host_register(&mut tx, self.store.now(), &host.into(), &facts).await.unwrap();
-        placement::provider_ensure(&mut tx, provider, &facts.hypervisor_hostname, None).await.unwrap();
+        let name = facts.hypervisor_hostname.clone();
+        let provider = hosts_register(&mut tx, self.store.now(), &[(host.into(), facts)]).await.unwrap()[0];
+        let report = HostReport { provider, name: &name, inventory: vec![], traits: &[] };
+        hosts_report(&mut tx, &[report]).await.unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -9,6 +9,9 @@
 //!              └── its guest could not be removed again ─▶ (error; its claim stays)
 //! ```
 
+pub(crate) mod reports;
+mod together;
+
 use super::{About, Build, Waiting, data, instance_id};
 use crate::Conductor;
 use async_trait::async_trait;
@@ -19,16 +22,18 @@ use compute_model::work;
 use compute_selection::{Choice, NoHost, Whither};
 use compute_store::hosts::host_build_ended;
 use compute_store::instance_actions::{action_end_with, event_add};
-use compute_store::instances::{Instance, instance_place};
+use compute_store::instances::{Instance, Place, instances_place};
 use compute_store::{assignments, instance_moves};
 use platform_db::{DbError, Tx};
-use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, record, resume};
+use platform_engine::{Flow, Next, Operation, Resumed, Step, StepError, Together, record, resume};
 use serde_json::json;
 use std::sync::Arc;
 
 const SCHEDULE: &str = work::first::BUILD;
 const AWAIT: &str = "await_host";
 const FAILED: &str = "failed_on_host";
+/// What a server waits for at [`AWAIT`].
+const WAITS: &str = "waiting for its host to build it";
 /// Events of the `create` action, as Nova names them.
 const SCHEDULED: &str = "conductor_build_instances";
 const BUILT: &str = "compute__do_build_and_run_instance";
@@ -54,6 +59,14 @@ impl Flow for Build {
             FAILED => Ok(self.leave_host(op, id, &server, work)),
             _ => self.schedule(op, id, &server, work).await,
         }
+    }
+
+    fn goes_together(&self, step: &str) -> bool {
+        step == SCHEDULE
+    }
+
+    async fn together(&self, ops: &[Operation]) -> Result<Option<Together>, StepError> {
+        self.schedule_all(ops).await
     }
 
     async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
@@ -90,17 +103,16 @@ impl Build {
         }
         let now = self.0.now();
         let until = now.plus(self.0.settings.build_timeout).min(op.deadline);
-        let (operation, conductor, project, user) =
-            (op.id, self.0.clone(), server.project_id.clone(), server.user_id.clone());
+        let (operation, conductor) = (op.id, self.0.clone());
         let (server, force) = (server.clone(), work.force);
-        let why = "waiting for its host to build it".to_owned();
-        Ok(Step::new(Next::Wait { step: AWAIT, why, until }).effect(move |tx| {
+        Ok(Step::new(Next::Wait { step: AWAIT, why: WAITS.to_owned(), until }).effect(move |tx| {
             Box::pin(async move {
-                let consumer = placement::Consumer { id: id.to_string(), project, user, kind: Some("INSTANCE".into()) };
+                let consumer = consumer(&server);
                 let choices = conductor.still_admitted(tx, &server, force, choices).await?;
                 let chosen = conductor.claim_one(tx, &consumer, choices).await?;
                 let host = chosen.host;
-                if !instance_place(tx, id, &host, &chosen.node, &chosen.zone, now).await? {
+                let place = Place { instance: id, host: &host, node: &chosen.node, zone: &chosen.zone };
+                if instances_place(tx, &[place], now).await? == 0 {
                     return Err(StepError::Changed("the server is no longer to be placed".into()));
                 }
                 assignments::assignment_put(tx, id, host.as_str(), &Want::Spawn, operation, until).await?;
@@ -168,6 +180,16 @@ impl Build {
     }
 }
 
+/// Whose claim a server's is.
+fn consumer(server: &Instance) -> placement::Consumer {
+    placement::Consumer {
+        id: server.uuid.clone(),
+        project: server.project_id.clone(),
+        user: server.user_id.clone(),
+        kind: Some("INSTANCE".into()),
+    }
+}
+
 /// A host that could not build the server, and is given up.
 struct Left {
     conductor: Arc<Conductor>,
@@ -197,7 +219,7 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
             if !resume(tx, about.now, op.id, AWAIT, Resumed::Done).await? {
                 return Ok(false);
             }
-            instance_moves::instance_built(tx, about.instance, *power, about.now).await?;
+            instance_moves::instances_built(tx, &[(about.instance, *power)], about.now).await?;
             if *power != PowerState::Running {
                 // it has ended already
                 instance_moves::instance_power_noticed(tx, about.instance, about.host, *power, about.now).await?;
@@ -207,7 +229,7 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
             record(tx, &about.instance.to_string(), None, about.now, "build.done", about.host).await?;
             Ok(false)
         }
-        Outcome::Failed { message, worth_retrying_elsewhere, power } => {
+        Outcome::Failed { message, worth_retrying_elsewhere, power, .. } => {
             work.failed.push((about.host.to_owned(), message.clone()));
             work.retry = *worth_retrying_elsewhere;
             work.left_behind = *power != PowerState::NoState;

@@ -3,7 +3,7 @@
 use super::{About, Power, Waiting, data, instance_id};
 use async_trait::async_trait;
 use base::{InstanceId, Timestamp};
-use compute_model::assignment::Outcome;
+use compute_model::assignment::{Outcome, Want};
 use compute_model::states::PowerState;
 use compute_model::work;
 use compute_store::instance_actions::action_end_with;
@@ -88,11 +88,18 @@ pub(crate) async fn reported(tx: &mut Tx, op: Waiting<'_>, about: About<'_>) -> 
             action_end_with(tx, now, power.action_id, &power.event, Some(about.host), None).await?;
             record(tx, &id.to_string(), None, now, "power.done", &power.event).await?;
         }
-        Outcome::Failed { message, power: seen, .. } => {
+        Outcome::Failed { message, .. } => {
             failed(tx, id, Some(about.host), &power, message, &format!("{}: {message}", about.host), now).await?;
-            // what was asked for has failed, and the guest may still not be as it was; none: its host cannot say
-            if *seen != PowerState::NoState {
-                instance_moves::instance_power_noticed(tx, id, about.host, *seen, now).await?;
+            // what was asked for has failed, and the guest may still not be as it was
+            match about.outcome.seen() {
+                // as Nova's: nobody has stopped the server, and it does not run
+                Some(seen) if matches!(power.want, Want::Reboot { .. }) && seen != PowerState::Running => {
+                    instance_moves::instance_settled(tx, id, "error", Some(seen), now).await?;
+                }
+                Some(seen) => {
+                    instance_moves::instance_power_noticed(tx, id, about.host, seen, now).await?;
+                }
+                None => {}
             }
         }
         Outcome::Progress { .. } => {}

@@ -6,8 +6,9 @@ use compute_model::assignment::{
 };
 use compute_model::driver::HostFacts;
 use compute_model::states::PowerState;
-use platform_bus::{Bus, LocalBus, call};
+use platform_bus::{Bus, BusError, LocalBus, call};
 use std::collections::HashSet;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -15,10 +16,13 @@ use tokio::task::JoinHandle;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// One process of a host's agent.
 #[derive(Clone)]
 pub(crate) struct Host {
     pub(crate) name: HostName,
     bus: LocalBus,
+    facts: HostFacts,
+    pub(crate) incarnation: Option<u64>,
 }
 
 /// Answers until it is dropped.
@@ -35,7 +39,13 @@ pub(crate) fn done(power: PowerState) -> Outcome {
 }
 
 pub(crate) fn failed(message: &str, worth_retrying_elsewhere: bool, power: PowerState) -> Outcome {
-    Outcome::Failed { message: message.to_owned(), worth_retrying_elsewhere, power }
+    Outcome::Failed { message: message.to_owned(), worth_retrying_elsewhere, power, looked: false }
+}
+
+/// It has failed because there is no guest.
+pub(crate) fn no_guest() -> Outcome {
+    let message = "there is no guest".to_owned();
+    Outcome::Failed { message, worth_retrying_elsewhere: true, power: PowerState::NoState, looked: true }
 }
 
 pub(crate) fn running() -> Outcome {
@@ -49,7 +59,13 @@ impl Host {
     }
 
     pub(crate) async fn with_traits(bus: &LocalBus, name: &str, vcpus: u32, traits: &[&str]) -> Self {
-        let host = Self { name: name.into(), bus: bus.clone() };
+        let mut host = Self::unregistered(bus, name, vcpus);
+        host.facts.traits = traits.iter().map(|t| (*t).to_owned()).collect();
+        host.incarnation = host.register_again().await;
+        host
+    }
+
+    pub(crate) fn unregistered(bus: &LocalBus, name: &str, vcpus: u32) -> Self {
         let facts = HostFacts {
             hypervisor_hostname: format!("{name}.example"),
             hypervisor_type: "fake".into(),
@@ -59,12 +75,38 @@ impl Host {
             ram: Mib(1 << 20),
             disk_gib: 1000,
             cpu_info: serde_json::json!({"arch": "x86_64"}),
-            traits: traits.iter().map(|t| (*t).to_owned()).collect(),
+            traits: Vec::new(),
             booted_at: None,
         };
-        let hosts = vec![(host.name.clone(), facts)];
-        let _registered: Registered = call(bus, subject::REGISTER, &Register { hosts }, LIMIT).await.unwrap();
-        host
+        Self { name: name.into(), bus: bus.clone(), facts, incarnation: None }
+    }
+
+    /// Not registered yet, and its hypervisor has the name of this one's.
+    pub(crate) fn impostor(&self, name: &str) -> Self {
+        Self { name: name.into(), incarnation: None, ..self.clone() }
+    }
+
+    /// What its facts have it do at any time. The number it is told.
+    pub(crate) async fn register_again(&self) -> Option<u64> {
+        Self::register_all(slice::from_ref(self)).await.unwrap().incarnation
+    }
+
+    /// As hosts of one agent: the first one's.
+    pub(crate) async fn register_all(hosts: &[Self]) -> Result<Registered, BusError> {
+        let facts = hosts.iter().map(|h| (h.name.clone(), h.facts.clone())).collect();
+        let q = Register { hosts: facts, incarnation: hosts[0].incarnation };
+        call(&hosts[0].bus, subject::REGISTER, &q, LIMIT).await
+    }
+
+    /// Another process of the same host, which has not asked for anything yet.
+    pub(crate) async fn successor(&self) -> Self {
+        let incarnation = Self { incarnation: None, ..self.clone() }.register_again().await;
+        Self { incarnation, ..self.clone() }
+    }
+
+    /// The same as a process of a version that knows no incarnations.
+    pub(crate) fn of_before(&self) -> Self {
+        Self { incarnation: None, ..self.clone() }
     }
 
     pub(crate) async fn fetch(&self) -> Vec<Assignment> {
@@ -72,7 +114,7 @@ impl Host {
     }
 
     pub(crate) async fn ask(&self, all: bool) -> Fetched {
-        let q = Fetch { hosts: vec![self.name.clone()], all };
+        let q = Fetch { hosts: vec![self.name.clone()], all, incarnation: self.incarnation };
         call(&self.bus, subject::FETCH, &q, LIMIT).await.unwrap()
     }
 
@@ -91,12 +133,17 @@ impl Host {
 
     /// Whether the report was accepted.
     pub(crate) async fn report(&self, instance: InstanceId, generation: Option<u64>, outcome: Outcome) -> bool {
-        self.send(Report { host: self.name.clone(), instance, generation, after: None, outcome }).await.accepted
+        self.send(Report { generation, ..self.unasked(instance, outcome) }).await.accepted
     }
 
     /// Tells what was noticed when `after` was the last thing done.
     pub(crate) async fn notice(&self, instance: InstanceId, after: u64, outcome: Outcome) -> Reported {
-        self.send(Report { host: self.name.clone(), instance, generation: None, after: Some(after), outcome }).await
+        self.send(Report { after: Some(after), ..self.unasked(instance, outcome) }).await
+    }
+
+    fn unasked(&self, instance: InstanceId, outcome: Outcome) -> Report {
+        let (host, incarnation) = (self.name.clone(), self.incarnation);
+        Report { host, instance, generation: None, after: None, outcome, incarnation }
     }
 
     async fn send(&self, r: Report) -> Reported {

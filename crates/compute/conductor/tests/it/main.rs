@@ -8,8 +8,10 @@ mod groups;
 mod host;
 mod power;
 mod recover;
+mod register;
 mod reports;
 mod returned;
+mod together;
 mod world;
 
 /// The doctor takes an operation of any other kind for one that nobody will ever take up.

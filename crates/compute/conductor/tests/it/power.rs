@@ -1,10 +1,10 @@
 //! Power actions, and power that changes by itself.
 
 use crate::delete::active;
-use crate::host::{done, failed};
+use crate::host::{done, failed, no_guest};
 use crate::world::{Server, World, fault, settings};
 use compute_conductor::ConductorSettings;
-use compute_model::assignment::Want;
+use compute_model::assignment::{Outcome, Want};
 use compute_model::states::PowerState;
 use platform_db::testing::on_each_engine;
 use std::time::Duration;
@@ -106,6 +106,53 @@ async fn a_stop_that_fails_leaves_the_server_as_it_was() {
         let job = a.next().await;
         assert!(a.answer(&job, failed("crashed", true, PowerState::Shutdown)).await);
         w.settled(id, "stopped").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reboot_that_leaves_no_running_guest_leaves_the_server_in_error() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        for (outcome, vm_state, power) in [
+            (no_guest(), "error", PowerState::NoState),
+            (failed("it does not boot", true, PowerState::Shutdown), "error", PowerState::Shutdown),
+            (failed("it does not go down", true, PowerState::Running), "active", PowerState::Running),
+            // nobody knows: it stays as it was believed to be
+            (failed("no monitor", true, PowerState::NoState), "active", PowerState::Running),
+        ] {
+            let id = active(&w, &a).await;
+            w.reboot(id).await;
+            let job = a.next().await;
+            assert!(a.answer(&job, outcome.clone()).await);
+            let server = w.settled(id, vm_state).await;
+            assert_eq!(server.power_state, power as i64, "{outcome:?}");
+            let Outcome::Failed { message, .. } = outcome else { panic!("{outcome:?}") };
+            assert_eq!(fault(&server), (message.clone(), format!("a: {message}")));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_whose_guest_is_gone_is_not_shown_as_running() {
+    on_each_engine(|db| async move {
+        let w = World::with(&db, ConductorSettings { action_timeout: Duration::from_millis(200), ..settings() });
+        let a = w.host("a").await;
+        for in_time in [true, false] {
+            let id = active(&w, &a).await;
+            w.stop(id).await;
+            let job = a.next().await;
+            if !in_time {
+                w.until("the action's end", async || w.newest_action(id).await.0.then_some(())).await;
+                w.settled(id, "active").await;
+            }
+            assert!(a.answer(&job, no_guest()).await);
+            let server = w.settled(id, "stopped").await;
+            assert_eq!(server.power_state, PowerState::NoState as i64);
+            assert!(server.fault.is_some());
+        }
     })
     .await;
 }

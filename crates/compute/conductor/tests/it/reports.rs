@@ -79,3 +79,105 @@ async fn harm_done_to_a_guest_is_kept_in_its_history() {
     })
     .await;
 }
+
+/// A process has died over its work, and what it said of it comes when another one is at the same.
+#[tokio::test]
+async fn a_process_that_has_had_a_successor_is_not_heard() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let dead = w.host("a").await;
+        let id = w.create(Server::default()).await;
+        let job = dead.next().await;
+        let lives = dead.successor().await;
+        assert!(lives.incarnation > dead.incarnation);
+        assert_eq!(lives.register_again().await, lives.incarnation, "the same process");
+        let again = lives.ask(true).await.assignments;
+        assert_eq!((again.len(), again[0].generation), (1, job.generation));
+        // all of this has been on its way since the first one lived
+        assert!(!dead.answer(&job, running()).await);
+        assert_eq!(dead.ask(true).await.assignments.len(), 1);
+        dead.successor().await;
+        assert_eq!(w.server(id).await.vm_state, "building");
+        assert!(lives.answer(&job, failed("no", false, PowerState::NoState)).await);
+        assert!(!dead.answer(&job, running()).await, "nor is it told that somebody else was heard");
+        assert!(lives.answer(&job, failed("no", false, PowerState::NoState)).await, "a repetition");
+        w.settled(id, "error").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_dead_process_noticed_is_no_news() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let dead = w.host("a").await;
+        let id = active(&w, &dead).await;
+        let lives = dead.successor().await;
+        let all = lives.ask(true).await.assignments;
+        let late = dead.notice(id, all[0].generation, done(PowerState::Shutdown)).await;
+        assert!(!late.accepted);
+        w.settled(id, "active").await;
+        assert!(lives.notice(id, all[0].generation, done(PowerState::Shutdown)).await.accepted);
+        w.settled(id, "stopped").await;
+        // what comes next is nobody's before somebody takes it
+        w.stop(id).await;
+        let job = dead.next().await;
+        assert!(dead.answer(&job, done(PowerState::Shutdown)).await);
+        w.settled(id, "stopped").await;
+    })
+    .await;
+}
+
+/// It has registered, and is not heard of again: a copy of the message, or a process that died at once.
+#[tokio::test]
+async fn who_only_registers_silences_nobody() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = w.create(Server::default()).await;
+        a.ask(true).await;
+        a.successor().await;
+        let job = a.next().await;
+        assert!(a.answer(&job, running()).await);
+        w.settled(id, "active").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn processes_without_a_number_are_believed() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        let id = w.create(Server::default()).await;
+        let job = a.next().await;
+        // the newer version was tried, and the older one is back
+        a.ask(true).await;
+        let before = a.of_before();
+        assert_eq!(before.ask(true).await.assignments.len(), 1);
+        assert!(before.answer(&job, running()).await);
+        w.settled(id, "active").await;
+    })
+    .await;
+}
+
+/// What was given out is lost with the last commits of the database.
+#[tokio::test]
+async fn no_number_is_given_again_after_a_loss() {
+    on_each_engine(|db| async move {
+        let w = World::new(&db);
+        let a = w.host("a").await;
+        for lost in [
+            "DELETE FROM sequences WHERE name = 'compute_agents'",
+            "UPDATE sequences SET value = value - 1 WHERE name = 'compute_agents'",
+        ] {
+            let before = a.successor().await;
+            let mut tx = db.begin().await.unwrap();
+            assert_eq!(tx.execute(lost, platform_db::args![]).await.unwrap(), 1);
+            platform_db::leap(&mut tx).await.unwrap();
+            tx.commit().await.unwrap();
+            assert!(a.successor().await.incarnation > before.incarnation, "{lost}");
+        }
+    })
+    .await;
+}

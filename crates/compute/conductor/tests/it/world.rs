@@ -1,7 +1,7 @@
 //! A cloud of one database, a bus, and any number of conductors.
 
 use crate::host::Host;
-use base::{Clock, InstanceId, ProjectId, RequestId, SystemClock, UserId};
+use base::{Clock, InstanceId, ProjectId, RequestId, SystemClock, Timestamp, UserId};
 use compute_conductor::{Conductor, ConductorSettings};
 use compute_model::assignment::Want;
 use compute_model::quota::Amounts;
@@ -118,19 +118,29 @@ impl World {
     }
 
     pub(crate) async fn create_quietly(&self, server: Server) -> InstanceId {
-        let (id, now) = (server.id.unwrap_or_else(InstanceId::random), SystemClock.now());
-        let force = server.force;
-        let row = self.row(id, server);
+        self.create_all_quietly([server]).await[0]
+    }
+
+    /// As one request for many.
+    pub(crate) async fn create_all_quietly(&self, servers: impl IntoIterator<Item = Server>) -> Vec<InstanceId> {
+        let mut ids = Vec::new();
+        // of all, so that who looks for work finds all or none
+        let now = SystemClock.now();
         let mut tx = self.db.begin().await.unwrap();
-        let any = Amounts { instances: -1, cores: -1, ram: -1 };
-        usage_claim(&mut tx, PROJECT, Amounts::of_server(1, 512), any).await.unwrap();
-        instances_insert(&mut tx, vec![row]).await.unwrap();
-        let action_id = action(&mut tx, id, "create").await;
-        let data = json!(work::Build { action_id, force, ..work::Build::default() });
-        self.enqueue(&mut tx, id, work::BUILD, work::first::BUILD, data).await;
+        for server in servers {
+            let id = server.id.unwrap_or_else(InstanceId::random);
+            let force = server.force;
+            let row = self.row(id, server);
+            let any = Amounts { instances: -1, cores: -1, ram: -1 };
+            usage_claim(&mut tx, PROJECT, Amounts::of_server(1, 512), any).await.unwrap();
+            instances_insert(&mut tx, vec![row]).await.unwrap();
+            let action_id = action(&mut tx, id, "create").await;
+            let data = json!(work::Build { action_id, force, ..work::Build::default() });
+            self.enqueue(&mut tx, now, id, work::BUILD, work::first::BUILD, data).await;
+            ids.push(id);
+        }
         tx.commit().await.unwrap();
-        assert!(now <= SystemClock.now());
-        id
+        ids
     }
 
     pub(crate) async fn delete(&self, id: InstanceId) {
@@ -139,24 +149,32 @@ impl World {
         platform_engine::supersede(&mut tx, now, &id.to_string()).await.unwrap();
         assert!(instance_begin_delete(&mut tx, id, now).await.unwrap());
         let action_id = action(&mut tx, id, "delete").await;
-        self.enqueue(&mut tx, id, work::DELETE, work::first::DELETE, json!(work::Delete { action_id })).await;
+        self.enqueue(&mut tx, now, id, work::DELETE, work::first::DELETE, json!(work::Delete { action_id })).await;
         tx.commit().await.unwrap();
         self.bus.hint(WAKE);
     }
 
     /// Stops the server.
     pub(crate) async fn stop(&self, id: InstanceId) {
+        self.power(id, "stop", "powering-off", Want::Stop { grace_secs: 0 }, "stopped").await;
+    }
+
+    pub(crate) async fn reboot(&self, id: InstanceId) {
+        self.power(id, "reboot", "rebooting", Want::Reboot { hard: false, grace_secs: 0 }, "active").await;
+    }
+
+    async fn power(&self, id: InstanceId, what: &str, task: &str, want: Want, done: &str) {
         let server = self.server(id).await;
         let mut tx = self.db.begin().await.unwrap();
-        assert!(instance_begin(&mut tx, &server, "powering-off", SystemClock.now()).await.unwrap());
+        assert!(instance_begin(&mut tx, &server, task, SystemClock.now()).await.unwrap());
         let data = work::Power {
-            action_id: action(&mut tx, id, "stop").await,
-            event: "compute_stop_instance".into(),
-            want: Want::Stop { grace_secs: 0 },
-            done: "stopped".into(),
+            action_id: action(&mut tx, id, what).await,
+            event: format!("compute_{what}_instance"),
+            want,
+            done: done.into(),
             failed: server.vm_state.clone(),
         };
-        self.enqueue(&mut tx, id, work::POWER, work::first::POWER, json!(data)).await;
+        self.enqueue(&mut tx, SystemClock.now(), id, work::POWER, work::first::POWER, json!(data)).await;
         tx.commit().await.unwrap();
         self.bus.hint(WAKE);
     }
@@ -220,8 +238,15 @@ impl World {
         assert_eq!(claims, 2 * (servers + open), "VCPU and MEMORY_MB of each");
     }
 
-    async fn enqueue(&self, tx: &mut Tx, id: InstanceId, kind: &'static str, step: &'static str, data: Value) {
-        let now = SystemClock.now();
+    async fn enqueue(
+        &self,
+        tx: &mut Tx,
+        now: Timestamp,
+        id: InstanceId,
+        kind: &'static str,
+        step: &'static str,
+        data: Value,
+    ) {
         let operation = NewOperation {
             kind,
             subject: id.to_string(),
@@ -272,9 +297,11 @@ impl World {
         }
     }
 
-    async fn operations(&self) -> Vec<(String, String, String, Option<String>)> {
-        let sql = "SELECT kind, step, state, waiting_for FROM operations WHERE state = 'running' LIMIT 10";
-        self.db.fetch_all(sql, args![]).await.unwrap()
+    /// Kind, step, what it waits for, and when; the end of its lease, its fence, and what time it is.
+    async fn operations(&self) -> Vec<(String, String, Option<String>, i64, i64, i64, i64)> {
+        let sql = "SELECT kind, step, waiting_for, wake_at, lease_until, fence, CAST($1 AS BIGINT) FROM operations
+                   WHERE state = 'running' LIMIT 10";
+        self.db.fetch_all(sql, args![SystemClock.now()]).await.unwrap()
     }
 
     /// States of all operations about a server, oldest first.
@@ -308,8 +335,8 @@ impl World {
         self.store.host_find(host).await.unwrap().unwrap().failed_builds
     }
 
-    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
-        let (n,): (i64,) = self.db.fetch_one(sql, args![]).await.unwrap();
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        let (n,): (i64,) = self.db.fetch_one(platform_db::built(sql.to_owned()), args![]).await.unwrap();
         n
     }
 

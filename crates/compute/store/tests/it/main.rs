@@ -1,6 +1,7 @@
 //! Compute's tables, on each engine.
 
 mod aggregates;
+mod assignments;
 mod flavors;
 mod forget;
 mod hosts;

@@ -30,7 +30,7 @@ pub(crate) async fn add_host(db: &Db, host: &str) {
         booted_at: None,
     };
     let mut tx = db.begin().await.unwrap();
-    compute_store::hosts::host_register(&mut tx, NOW, &HostName::from(host), &facts).await.unwrap();
+    compute_store::hosts::hosts_register(&mut tx, NOW, &[(HostName::from(host), facts)]).await.unwrap();
     tx.commit().await.unwrap();
 }
 

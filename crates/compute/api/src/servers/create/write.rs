@@ -87,8 +87,9 @@ async fn transact(
         deadline: now.plus(BUILD_DEADLINE),
     });
     let operations = enqueue_all(tx, now, operations.collect()).await?;
-    let subjects = servers.iter().zip(operations).map(|(server, operation)| (server.uuid.as_str(), Some(operation)));
-    record_all(tx, subjects.collect(), now, "create.accepted", &asked_by(call)).await?;
+    let asker = asked_by(call);
+    let lines = servers.iter().zip(operations).map(|(s, operation)| (s.uuid.as_str(), Some(operation), asker.as_str()));
+    record_all(tx, lines.collect(), now, "create.accepted").await?;
 
     // last: others wait from here on
     quota.claim(tx, first, servers.len()).await?;
