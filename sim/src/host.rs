@@ -76,6 +76,20 @@ pub(crate) struct SimHost {
     guests: Guests,
     trace: Trace,
     state: Mutex<(Dice, Ailment)>,
+    /// What its agent waits for.
+    in_hand: Mutex<Vec<String>>,
+}
+
+/// Something in hand, until it has ended or nobody waits for it any more.
+struct InHand<'a>(&'a SimHost, String);
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        let in_hand = &mut *self.0.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = in_hand.iter().position(|what| *what == self.1) {
+            in_hand.remove(at);
+        }
+    }
 }
 
 impl SimHost {
@@ -84,7 +98,17 @@ impl SimHost {
         let config =
             FakeConfig { vcpus, ram: Mib(u64::from(vcpus) * 1024 + 512), disk: Gib(1000), ..FakeConfig::new(name) };
         let state = Mutex::new((dice, Ailment::default()));
-        Arc::new(Self { name: name.to_owned(), fake: Fake::new(config), guests, trace, state })
+        let (name, in_hand) = (name.to_owned(), Mutex::default());
+        Arc::new(Self { name, fake: Fake::new(config), guests, trace, state, in_hand })
+    }
+
+    pub(crate) fn in_hand(&self) -> Vec<String> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_in_hand(&self, what: String) -> InHand<'_> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
+        InHand(self, what)
     }
 
     fn state(&self) -> MutexGuard<'_, (Dice, Ailment)> {
@@ -147,6 +171,7 @@ impl SimHost {
             (pause, dice.per_mille(ailment.fails), dice.per_mille(ailment.lies))
         };
         self.trace.event(format_args!("{}: {what} {id}, takes {pause:?}", self.name));
+        let _in_hand = self.take_in_hand(format!("{what} of {id} on {}", self.name));
         tokio::time::sleep(pause).await;
         let failed =
             |message: &str| DriverError::Hypervisor { operation: what.to_owned(), message: message.to_owned() };

@@ -90,7 +90,8 @@ impl Cloud {
         Ok(())
     }
 
-    /// What is still to be done: requests, running operations and unanswered assignments.
+    /// What is still to be done: requests, running operations, unanswered assignments, and what hosts are still at: it may be
+    /// about a server that the database has forgotten to be busy.
     pub(crate) async fn unsettled(&self) -> Result<Vec<String>, DbError> {
         let sql = "SELECT kind || ' of ' || subject || ' at ' || step || ', ' || COALESCE(waiting_for, 'at work')
                    FROM operations WHERE state = 'running' ORDER BY subject";
@@ -100,6 +101,7 @@ impl Cloud {
                           || ', reported ' || reported
                    FROM assignments WHERE host IS NOT NULL AND reported < generation ORDER BY instance";
         left.extend(self.db.fetch_all::<(String,)>(sql, args![]).await?);
+        left.extend(self.hosts.iter().flat_map(|host| host.in_hand()).map(|what| (what,)));
         let asked = self.asked.load(Ordering::Relaxed);
         let requests = (asked > 0).then(|| format!("{asked} requests without answer"));
         Ok(requests.into_iter().chain(left.into_iter().map(|(what,)| what)).collect())

@@ -29,6 +29,6 @@ mod world;
 
 pub use crowd::run_all;
 pub use mutant::Mutant;
-pub use points::{Extent, Fault, Told, every_fault, run_story};
+pub use points::{Extent, Far, Fault, Told, every_fault, run_story};
 pub use stories::Story;
 pub use world::{Options, Outcome, run};

@@ -6,6 +6,7 @@ use sim::{Extent, Fault, Mutant, Options, Story, Told, every_fault, run_all, run
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Parser)]
@@ -60,14 +61,16 @@ fn main() -> Result<ExitCode> {
         show_logs();
     }
     let jobs = a.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let began = Instant::now();
     if let Some(story) = a.story {
-        return Ok(result(&[run_story(story, a.point.zip(a.fault), a.trace)?]));
+        let told = run_story(story, a.point.zip(a.fault), a.trace)?;
+        say_broken(&told);
+        return Ok(result(&[told], began));
     }
     if a.points {
-        return Ok(result(&every_fault(jobs, Extent::Everything)?));
+        return every_point(jobs, began);
     }
     let seeds = a.seed.map_or(a.seeds.clone(), |one| one..one + 1);
-    let began = Instant::now();
     let mutant = a.mutant.map(|m| format!(" --mutant {}", name(m))).unwrap_or_default();
     let outcomes = run_all(seeds, options, jobs, a.twice, |outcome| {
         if let Some(first) = outcome.broken.first() {
@@ -95,23 +98,44 @@ fn main() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// How often it is said how far it is.
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn every_point(jobs: usize, began: Instant) -> Result<ExitCode> {
+    let said = Mutex::new(began);
+    let all = every_fault(jobs, Extent::Everything, |told, far| {
+        say_broken(told);
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.elapsed() >= MINUTE {
+            println!("{} of {} stories told", far.told, far.of);
+            *said = Instant::now();
+        }
+    })?;
+    let passed: BTreeSet<_> = all.iter().flat_map(|t| &t.passed).collect();
+    let listed: BTreeSet<_> = all.iter().flat_map(|t| &t.listed).collect();
+    listed.difference(&passed).for_each(|point| println!("no story passes {point}"));
+    Ok(result(&all, began))
+}
+
 /// Says what is broken, and how to see it again.
-fn result(told: &[Told]) -> ExitCode {
-    for told in told.iter().filter(|t| !t.broken.is_empty()) {
-        let fault = told.fault.as_ref();
-        let fault =
-            fault.map(|(point, fault)| format!(" --point {point} --fault {}", name(*fault))).unwrap_or_default();
-        let story = name(told.story);
-        println!("{}\n    cargo xtask sim --story {story}{fault} --trace", told.broken[0]);
-    }
+fn say_broken(told: &Told) {
+    let Some(first) = told.broken.first() else { return };
+    let fault = told.fault.as_ref();
+    let fault = fault.map(|(point, fault)| format!(" --point {point} --fault {}", name(*fault))).unwrap_or_default();
+    println!("{first}\n    cargo xtask sim --story {}{fault} --trace", name(told.story));
+}
+
+fn result(told: &[Told], began: Instant) -> ExitCode {
     let points: BTreeSet<_> = told.iter().flat_map(|t| &t.passed).collect();
-    if told.len() > 1 {
-        let listed: BTreeSet<_> = told.iter().flat_map(|t| &t.listed).collect();
-        listed.difference(&points).for_each(|point| println!("no story passes {point}"));
-    }
-    let (struck, fail) = (told.iter().filter(|t| t.struck), told.iter().filter(|t| !t.broken.is_empty()));
-    let (struck, fail) = (struck.count(), fail.count());
-    println!("{} stories told, {} points passed, {struck} faults struck, {fail} fail", told.len(), points.len());
+    let struck = told.iter().filter(|t| t.struck).count();
+    let fail = told.iter().filter(|t| !t.broken.is_empty()).count();
+    let hours = told.iter().map(|t| t.lasted).sum::<Duration>().as_secs_f64() / 3600.0;
+    println!(
+        "{} stories told, {} points passed, {struck} faults struck, {fail} fail; {hours:.0} simulated hours in {:.1} s",
+        told.len(),
+        points.len(),
+        began.elapsed().as_secs_f64()
+    );
     if fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

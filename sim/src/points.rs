@@ -55,8 +55,17 @@ pub struct Told {
     pub struck: bool,
     /// How the servers stood each time that all was at rest.
     pub log: Vec<String>,
+    /// Simulated time.
+    pub lasted: Duration,
     /// What must not be; empty if all is well.
     pub broken: Vec<String>,
+}
+
+/// How far it is with the stories that are to be told next: the undisturbed ones, and then all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Far {
+    pub told: usize,
+    pub of: usize,
 }
 
 /// Longer than any host is waited for.
@@ -134,7 +143,7 @@ async fn tell(story: Story, fault: Option<(String, Fault)>, shown: bool) -> Resu
     panics().into_iter().for_each(|panic| trace.broken(format!("I0: {panic}")));
     let (_, _, broken) = trace.result();
     let Seen { passed, struck, .. } = seen.take();
-    Ok(Told { story, fault, listed, passed, struck, log: tale.log, broken })
+    Ok(Told { story, fault, listed, passed, struck, log: tale.log, lasted: began.elapsed(), broken })
 }
 
 fn listed(cloud: &Cloud) -> BTreeSet<String> {
@@ -156,9 +165,10 @@ pub enum Extent {
 }
 
 /// Tells each story undisturbed, and then with faults at the points that it passes. What a killed or repeated step leaves must
-/// be what the undisturbed story left.
-pub fn every_fault(jobs: usize, extent: Extent) -> Result<Vec<Told>> {
-    let plain = in_turn(jobs, &Story::ALL.iter().map(|s| (*s, None)).collect::<Vec<_>>())?;
+/// be what the undisturbed story left. `hear` is told of each at once.
+pub fn every_fault(jobs: usize, extent: Extent, hear: impl Fn(&Told, Far) + Sync) -> Result<Vec<Told>> {
+    let undisturbed: Vec<Telling> = Story::ALL.iter().map(|s| (*s, None)).collect();
+    let plain = in_turn(jobs, &undisturbed, |_| (), &hear)?;
     let mut taken = BTreeSet::new();
     let mut all = Vec::new();
     for told in &plain {
@@ -173,29 +183,44 @@ pub fn every_fault(jobs: usize, extent: Extent) -> Result<Vec<Told>> {
             all.extend(faults.iter().map(|fault| (told.story, Some((point.clone(), *fault)))));
         }
     }
-    let mut disturbed = in_turn(jobs, &all)?;
-    for told in &mut disturbed {
-        let Some((point, fault)) = &told.fault else { continue };
-        if !told.struck {
-            told.broken.push(format!("{fault:?} at {point} did not strike"));
+    let compare = |told: &mut Told| {
+        if let Some(plain) = plain.iter().find(|p| p.story == told.story) {
+            told.compare(plain);
         }
-        let undisturbed = plain.iter().find(|p| p.story == told.story).context("every story was told")?;
-        if *fault != Fault::Delay && told.broken.is_empty() && told.log != undisturbed.log {
-            told.broken.push(format!("it ends otherwise: {:#?}, and not {:#?}", told.log, undisturbed.log));
+    };
+    let disturbed = in_turn(jobs, &all, compare, &hear)?;
+    Ok(plain.into_iter().chain(disturbed).collect())
+}
+
+impl Told {
+    fn compare(&mut self, undisturbed: &Self) {
+        let Some((point, fault)) = &self.fault else { return };
+        if !self.struck {
+            self.broken.push(format!("{fault:?} at {point} did not strike"));
+        }
+        if *fault != Fault::Delay && self.broken.is_empty() && self.log != undisturbed.log {
+            self.broken.push(format!("it ends otherwise: {:#?}, and not {:#?}", self.log, undisturbed.log));
         }
     }
-    Ok(plain.into_iter().chain(disturbed).collect())
 }
 
 type Telling = (Story, Option<(String, Fault)>);
 
-fn in_turn(jobs: usize, all: &[Telling]) -> Result<Vec<Told>> {
+fn in_turn(
+    jobs: usize,
+    all: &[Telling],
+    judge: impl Fn(&mut Told) + Sync,
+    hear: &(impl Fn(&Told, Far) + Sync),
+) -> Result<Vec<Told>> {
     let (next, told) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
             while let Some((story, fault)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let one = run_story(*story, fault.clone(), false)?;
-                told.lock().map_err(|_| anyhow!("another thread has panicked"))?.push(one);
+                let mut one = run_story(*story, fault.clone(), false)?;
+                judge(&mut one);
+                let mut told = told.lock().map_err(|_| anyhow!("another thread has panicked"))?;
+                hear(&one, Far { told: told.len() + 1, of: all.len() });
+                told.push(one);
             }
             Ok(())
         };

@@ -17,14 +17,16 @@ pub(crate) struct Replica {
     pub(crate) quiet: Rc<Cell<bool>>,
     /// What it has, if it is behind.
     held: Option<String>,
-    /// Guests that were there at a promotion, and of whose servers nothing is known any more.
+    /// Guests that were there at a promotion, and of whose servers nothing is known any more; but for those whose removal had
+    /// been asked for, which their hosts may have in hand.
     lost: BTreeSet<Guest>,
 }
 
 const ASSIGNED: &str = "SELECT instance, host FROM assignments WHERE host IS NOT NULL";
+const REMOVED: &str = r#"SELECT instance, host FROM assignments WHERE host IS NOT NULL AND want = '{"do":"destroy"}'"#;
 
-async fn assigned(tx: &mut Tx) -> Result<BTreeSet<Guest>, DbError> {
-    Ok(tx.fetch_all::<Guest>(ASSIGNED, args![]).await?.into_iter().collect())
+async fn assigned(tx: &mut Tx, of: &'static str) -> Result<BTreeSet<Guest>, DbError> {
+    Ok(tx.fetch_all::<Guest>(of, args![]).await?.into_iter().collect())
 }
 
 impl Cloud {
@@ -41,7 +43,7 @@ impl Cloud {
     pub(crate) async fn replica_promoted(&mut self) -> Result<(), DbError> {
         let Some(held) = self.replica.held.take() else { return Ok(()) };
         let mut tx = self.db.begin().await?;
-        let before = assigned(&mut tx).await?;
+        let (before, removed) = (assigned(&mut tx, ASSIGNED).await?, assigned(&mut tx, REMOVED).await?);
         go_back(&self.db, tx, held).await?;
         let after: BTreeSet<Guest> = self.db.fetch_all(ASSIGNED, args![]).await?.into_iter().collect();
         let forgotten: Vec<_> = before.difference(&after).collect();
@@ -53,7 +55,8 @@ impl Cloud {
                 Some(host) => host.all().await,
                 None => Vec::new(),
             };
-            if !known.contains(&(id.clone(),)) && guests.iter().any(|g| g.id.to_string() == *id) {
+            let is_kept = !known.contains(&(id.clone(),)) && !removed.contains(&(id.clone(), host.clone()));
+            if is_kept && guests.iter().any(|g| g.id.to_string() == *id) {
                 self.replica.lost.insert((id.clone(), host.clone()));
             }
         }

@@ -69,7 +69,7 @@ fn numbers_that_do_not_leap_are_found() {
 #[test]
 fn a_fault_at_every_point_ends_well() {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let all = every_fault(jobs, Extent::Sample).expect("the simulation itself works");
+    let all = every_fault(jobs, Extent::Sample, |_, _| ()).expect("the simulation itself works");
     let listed = all.iter().flat_map(|t| &t.listed).collect::<BTreeSet<_>>();
     for kind in compute_model::work::ALL {
         assert!(listed.iter().any(|point| point.starts_with(kind)), "{kind} has no flow that names its steps");
