@@ -1,5 +1,6 @@
 //! The assembly: which parts this process runs, and what stands behind each trait through which they meet.
 
+mod clock;
 mod compute;
 mod doctor;
 mod identity;
@@ -9,6 +10,7 @@ mod ready;
 mod roles;
 mod stores;
 
+pub(crate) use clock::of_database as clock_of;
 pub(crate) use roles::{Role, Roles};
 pub(crate) use stores::{only_folder, stores_from_outside};
 
@@ -17,7 +19,8 @@ use crate::data::DataDir;
 use ::identity::CatalogEntry;
 use anyhow::{Context, Result};
 use axum::Router;
-use base::{Clock, SystemClock};
+use base::Clock;
+use clock::CloudClock;
 use placement::Placement;
 use platform_bus::{Bus, Subscription};
 use platform_db::{Contracts, Db, Dialect, migrations};
@@ -55,6 +58,7 @@ struct Ground {
     roles: Roles,
     urls: Urls,
     db: Option<Db>,
+    placement: Option<Placement>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
     stop: watch::Receiver<bool>,
@@ -65,6 +69,10 @@ impl Ground {
     /// The database, for a role that keeps something there.
     fn db(&self) -> Result<&Db> {
         self.db.as_ref().context("a role that keeps something in the database was started without one")
+    }
+    /// All providers are kept in memory once.
+    fn placement(&self) -> Result<Placement> {
+        self.placement.clone().context("a role that looks at placement was started without a database")
     }
     /// A folder in the data folder, unless the configuration names another.
     fn dir(&self, configured: &str, name: &str) -> PathBuf {
@@ -145,19 +153,31 @@ impl Cloud {
         };
         let (stop, stopping) = watch::channel(false);
         let address = listening.address;
-        let bus = platform_bus::open(&config.bus.settings(&roles.to_string())).await.context("[bus]")?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let time = CloudClock::start(db.as_ref()).await?;
+        let bus = platform_bus::open(&config.bus.settings(&roles.to_string()), time.timing()).await.context("[bus]")?;
+        let clock = time.clock();
         let tenants = Tenants::new(TenantLimits {
             at_once: config.cloud.project_requests_at_once,
             per_second: config.cloud.project_requests_per_second,
         });
-        let ground =
-            Ground { config, data: data.clone(), roles, urls, db, bus, clock, stop: stopping.clone(), tenants };
+        let ground = Ground {
+            config,
+            data: data.clone(),
+            roles,
+            urls,
+            placement: db.clone().map(Placement::new),
+            db,
+            bus,
+            clock,
+            stop: stopping.clone(),
+            tenants,
+        };
         let readiness = Readiness::new(ground.db.clone(), ground.bus.clone());
         let router = ready::routes(readiness.clone(), metrics);
         let assembly = Assembly { router, tasks: JoinSet::new(), subscriptions: Vec::new(), readiness };
         let Assembly { router, mut tasks, subscriptions, readiness } = put_together(&ground, assembly, address).await?;
 
+        tasks.spawn(time.run(stopping.clone()));
         tasks.spawn(platform_http::serve(listening, router, stopping));
         tracing::info!(url, "skyiron serves at {url}");
         let leave = Duration::from_millis(ground.config.cloud.leave_ms);
@@ -202,7 +222,7 @@ async fn put_together(g: &Ground, mut a: Assembly, address: SocketAddr) -> Resul
 
 fn placement(g: &Ground, auth: Arc<dyn Authenticate>, a: &mut Assembly) -> Result<()> {
     let enforcer = placement::default_policy().context("placement's policy")?;
-    let service = placement::service(Placement::new(g.db()?.clone()), enforcer, auth, g.urls.identity_v3());
+    let service = placement::service(g.placement()?, enforcer, auth, g.urls.identity_v3());
     a.router = service.limited(&g.tenants).mount(std::mem::take(&mut a.router), "/placement");
     Ok(())
 }

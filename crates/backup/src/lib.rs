@@ -24,8 +24,11 @@ use platform_db::DbError;
 use std::io;
 use std::path::PathBuf;
 
+/// The keys' folder in a backup, and in the data folder that is made of it.
+const KEYS: &str = "keys";
+
 /// Of the data folder: what clients and tokens need to stay valid. Everything in a folder named here.
-pub const FILES: &[&str] = &["keys", "admin-password", "clouds.yaml", "openrc"];
+pub const FILES: &[&str] = &[KEYS, "admin-password", "clouds.yaml", "openrc"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -45,6 +48,8 @@ pub enum BackupError {
     DatabaseNotEmpty,
     #[error("{0} exists already")]
     Exists(PathBuf),
+    #[error("there are no token keys in {0}: a cloud restored without its keys could not read its own secrets")]
+    NoKeys(PathBuf),
     #[error("this is no backup of skyiron: {0}")]
     NotABackup(String),
     /// Nothing of it is used.

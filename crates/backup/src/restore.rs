@@ -3,7 +3,7 @@
 //! The rows are put back as they were, under the schema that they were taken from, and read again to see that they are;
 //! then the schema is brought up to this version's, and what cannot be as it was is put right:
 //!
-//! - Locations of image data name the new folder; of several copies one is left. Without image data in the backup, copies
+//! - Locations of image data name the folder they are in then; of several copies one is left. Without image data in the backup, copies
 //!   in stores that are no folders stay where they are.
 //! - Of what was being written to stores, or deleted from them, nothing is known any more: where the backed up cloud goes
 //!   on, that data is its own.
@@ -37,25 +37,36 @@ pub struct Restored {
     pub migrated: Vec<&'static str>,
 }
 
-/// Fills `db`, which must be empty, and the folder `data`, which must have nothing of a cloud in it. `data` is its full
-/// name: records of images will name it.
-pub async fn restore(input: &Path, db: &Db, data: &Path, say: &mut dyn FnMut(&str)) -> Result<Restored, BackupError> {
+/// Fills `db`, which must be empty, and the folder `data`, which must have nothing of a cloud in it. `images` is the full
+/// name of the folder that image-apis will have image data in: records of images name it. It must be empty where the
+/// backup brings image data.
+pub async fn restore(
+    input: &Path,
+    db: &Db,
+    data: &Path,
+    images: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<Restored, BackupError> {
     say("every hash");
     let manifest = verify::verify(input)?;
-    if let Some(name) = FILES.iter().chain(&["images"]).find(|name| data.join(name).exists()) {
+    if let Some(name) = FILES.iter().find(|name| data.join(name).exists()) {
         return Err(BackupError::NotEmpty(data.join(name)));
+    }
+    // a store's own lock may be there
+    let is_data = |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != ".lock");
+    if manifest.images && images.read_dir().is_ok_and(|mut entries| entries.any(is_data)) {
+        return Err(BackupError::NotEmpty(images.to_owned()));
     }
     if !transfer::tables(&mut db.snapshot().await?).await?.is_empty() {
         return Err(BackupError::DatabaseNotEmpty);
     }
     db.migrate_to(&schema_of(&manifest)?, Contracts::Apply).await?;
-    let images = data.join("images");
-    let sums = fill(input, db, data, &images, &manifest, say).await?;
+    let sums = fill(input, db, data, images, &manifest, say).await?;
     say("every row");
     compare(db, &sums).await?;
     let migrated = db.migrate().await?;
     let mut tx = db.begin().await?;
-    put_right(&mut tx, &manifest, &images).await?;
+    put_right(&mut tx, &manifest, images).await?;
     tx.commit().await?;
     Ok(Restored { manifest, migrated })
 }
@@ -97,7 +108,7 @@ async fn fill(
             file(entry, &data.join(inner), 0o700, 0o600)?;
         } else if let Some(key) = name.strip_prefix("images/") {
             say(&format!("image {key}"));
-            file(entry, &data.join("images").join(key), 0o750, 0o640)?;
+            file(entry, &images.join(key), 0o750, 0o640)?;
         }
     }
     transfer::filled(&mut tx).await?;

@@ -12,6 +12,8 @@ pub(crate) fn line(row: &[Value]) -> String {
         Value::Text(v) => Json::from(v.clone()),
         Value::Bool(v) => Json::from(*v),
         Value::Float(v) => Json::from(v.map(|f| format!("{f:?}"))),
+        // no row has one
+        Value::Column(_) => Json::Null,
     };
     Json::Array(row.iter().map(json).collect()).to_string()
 }

@@ -2,7 +2,7 @@
 
 use crate::manifest::{self, FORMAT};
 use crate::row::line;
-use crate::{BackupError, FILES, FileSum, Manifest, TableSum, io};
+use crate::{BackupError, FILES, FileSum, KEYS, Manifest, TableSum, io};
 use base::{Clock, ImageId, SystemClock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -17,11 +17,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, EntryWriter, Header};
 
+/// In the folder of keys: without these no token means anything.
+const TOKEN_KEYS: &str = "fernet-keys";
+
 /// What is backed up.
 pub struct Source {
     pub db: Db,
     /// The data folder.
     pub data: PathBuf,
+    /// The keys of tokens and stored secrets, wherever they are. `None`: another Keystone has them.
+    pub keys: Option<PathBuf>,
     /// `None`: image data is left out.
     pub images: Option<Stores>,
     /// The running version.
@@ -32,6 +37,11 @@ pub struct Source {
 pub async fn write(source: &Source, output: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, BackupError> {
     if output.exists() {
         return Err(BackupError::Exists(output.to_owned()));
+    }
+    if let Some(keys) = &source.keys
+        && !keys.join(TOKEN_KEYS).is_dir()
+    {
+        return Err(BackupError::NoKeys(keys.clone()));
     }
     let mut name = output.as_os_str().to_owned();
     name.push(".partial");
@@ -46,7 +56,10 @@ pub async fn write(source: &Source, output: &Path, say: &mut dyn FnMut(&str)) ->
     let (mut manifest, images) = tables(source, &mut archive, say).await?;
     for name in FILES {
         say(name);
-        files(&mut archive, &source.data, Path::new(name))?;
+        match &source.keys {
+            Some(keys) if *name == KEYS => files(&mut archive, keys, Path::new(name))?,
+            _ => files(&mut archive, &source.data.join(name), Path::new(name))?,
+        }
     }
     if let Some(stores) = &source.images {
         for (id, locations) in images {
@@ -161,17 +174,16 @@ async fn one_table(
     Ok(TableSum { columns, rows: content.rows, hash: content.hash_text() })
 }
 
-/// A file, or everything in a folder. What is not there is left out.
-fn files(archive: &mut Archive, data: &Path, name: &Path) -> Result<(), BackupError> {
-    let path = data.join(name);
+/// A file, or everything in a folder, under that name. What is not there is left out.
+fn files(archive: &mut Archive, path: &Path, name: &Path) -> Result<(), BackupError> {
     if path.is_dir() {
-        let entries = std::fs::read_dir(&path).map_err(io(path.display()))?;
+        let entries = std::fs::read_dir(path).map_err(io(path.display()))?;
         let mut names =
             entries.map(|e| e.map(|e| e.file_name())).collect::<Result<Vec<_>, _>>().map_err(io(path.display()))?;
         names.sort();
-        return names.iter().try_for_each(|inner| files(archive, data, &name.join(inner)));
+        return names.iter().try_for_each(|inner| files(archive, &path.join(inner), &name.join(inner)));
     }
-    match std::fs::read(&path) {
+    match std::fs::read(path) {
         Ok(bytes) => {
             let mut entry = archive.entry(&format!("files/{}", name.display()))?;
             entry.add(&bytes)?;

@@ -16,7 +16,6 @@ use compute_model::driver::Driver;
 use compute_selection::{BusScheduler, HostView, Scheduler, Select};
 use compute_store::Store;
 use image_model::ImageProxy;
-use placement::Placement;
 use platform_engine::{Engine, EngineSettings};
 use platform_http::ProjectLimits;
 use std::path::Path;
@@ -104,14 +103,14 @@ fn metadata(g: &Ground, a: &mut Assembly) -> Result<()> {
 /// Who looks at hosts looks once: the two share their views where they share a process.
 fn conductor_and_scheduler(g: &Ground, host: &str, a: &mut Assembly) -> Result<()> {
     let settings = conductor_settings(&g.config, host);
-    let (store, placement) = (store(g)?, Placement::new(g.db()?.clone()));
+    let (store, placement) = (store(g)?, g.placement()?);
     let view = Arc::new(HostView::new(store.clone(), g.clock.clone(), settings.service_down_time));
     let scheduler: Arc<dyn Select> = match g.roles.has(Role::ComputeScheduler) {
         true => {
             let config = settings.scheduler.clone();
             let here = Arc::new(Scheduler::new(store.clone(), placement.clone(), view.clone(), config));
             if g.is_one_of_many() {
-                a.subscriptions.push(compute_selection::serve(&*g.bus, here.clone()));
+                a.subscriptions.extend(compute_selection::serve(&*g.bus, here.clone()));
             }
             a.tasks.spawn(here.clone().run(host.to_owned(), g.clock.clone(), g.stop.clone()));
             here

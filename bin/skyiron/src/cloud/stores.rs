@@ -24,8 +24,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 const SETTLE: Duration = Duration::from_secs(60);
 
 /// The folder of images in the data folder and nothing else.
-pub(crate) fn only_folder(data: &DataDir) -> Result<Stores> {
-    Ok(Stores::only(folder(&data.sub(FOLDER))?))
+pub(crate) fn only_folder(path: &Path) -> Result<Stores> {
+    Ok(Stores::only(folder(path)?))
 }
 
 /// All stores of the site.

@@ -43,10 +43,11 @@ pub(crate) fn run(o: &Options) -> Result<()> {
 async fn take(o: &Options) -> Result<Manifest> {
     let opened = open(&o.data, o.config.as_ref()).await?;
     if o.images && opened.images.is_none() {
-        bail!("there is no image store here");
+        bail!("there is no image store here: [image] of --config names those of a site");
     }
     let source = Source {
         db: opened.db.clone(),
+        keys: opened.keys,
         data: opened.data.path,
         images: opened.images.filter(|_| o.images),
         version: env!("CARGO_PKG_VERSION"),

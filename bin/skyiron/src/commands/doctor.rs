@@ -1,18 +1,16 @@
 //! `skyiron doctor`: whether what must hold holds, beside a running cloud or without one.
 
 use super::up::runtime;
-use crate::cloud::stores_from_outside;
+use crate::cloud::{clock_of, stores_from_outside};
 use crate::config::{self, Config};
 use crate::data::DataDir;
 use anyhow::{Context, Result, bail};
-use base::SystemClock;
 use doctor::{Doctor, Outcome, Report, Settings};
 use image_model::Stores;
 use platform_db::Db;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -53,6 +51,8 @@ pub(crate) struct Opened {
     pub db: Db,
     pub images: Option<Stores>,
     pub data: DataDir,
+    /// Where the keys of its tokens are. `None`: another Keystone has them.
+    pub keys: Option<PathBuf>,
 }
 
 pub(crate) async fn open(data: &Path, config: Option<&PathBuf>) -> Result<Opened> {
@@ -63,7 +63,9 @@ pub(crate) async fn open(data: &Path, config: Option<&PathBuf>) -> Result<Opened
     let data = DataDir::open(data)?;
     let db = open_schema(&config, &data).await?;
     let images = stores_from_outside(&config.image, &data)?;
-    Ok(Opened { db, images, data })
+    let identity = &config.identity;
+    let keys = identity.url.is_empty().then(|| data.folder(&identity.keys_dir, "keys"));
+    Ok(Opened { db, images, data, keys })
 }
 
 /// Its database only.
@@ -98,7 +100,7 @@ async fn examine(o: &Options) -> Result<usize> {
         eprintln!("no image data here: it is not looked at");
     }
     let settings = Settings { repair: o.repair, deep: o.deep, ..Settings::default() };
-    let doctor = Doctor::new(opened.db.clone(), opened.images, Arc::new(SystemClock), settings);
+    let doctor = Doctor::new(opened.db.clone(), opened.images, clock_of(&opened.db).await?, settings);
     let mut reports = Vec::new();
     for check in checks {
         let report = doctor.examine(&*check).await.with_context(|| check.name())?;

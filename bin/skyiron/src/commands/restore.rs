@@ -10,7 +10,7 @@ use backup::{Manifest, Restored};
 use base::time::ManualClock;
 use doctor::{Doctor, Report, Settings};
 use platform_db::Db;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -24,6 +24,10 @@ pub(crate) struct Options {
     /// An empty database, postgresql://…; the configuration must name it, too. Without it: SQLite in the data folder.
     #[arg(long)]
     database_url: Option<String>,
+    /// The folder that image-apis have image data in (`image.store_dir`), which records of images will name. Data that the
+    /// backup has is put there. Without it: images/ in the data folder.
+    #[arg(long)]
+    image_dir: Option<PathBuf>,
 }
 
 pub(crate) fn run(o: &Options) -> Result<()> {
@@ -57,8 +61,15 @@ async fn restore(o: &Options) -> Result<usize> {
     };
     println!("{}", data.path.display());
     reports.iter().for_each(tell);
-    summary(&restored);
+    summary(o, &restored);
     Ok(reports.iter().map(Report::left).sum())
+}
+
+/// By its full name; made if it is missing.
+fn image_dir(o: &Options, data: &DataDir) -> Result<PathBuf> {
+    let Some(folder) = &o.image_dir else { return Ok(data.sub("images")) };
+    let made = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+    made.with_context(|| format!("--image-dir {}", folder.display()))
 }
 
 /// SQLite's file gets its name when everything is in it: a restore that was killed leaves nothing that looks like a cloud.
@@ -66,9 +77,10 @@ async fn fill(o: &Options, data: &DataDir, step: &mut dyn FnMut(&str)) -> Result
     let partial = data.sub("restoring.db");
     let url = o.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", partial.display()));
     let db = Db::open(&url).await.context("the database cannot be opened")?;
-    let restored = backup::restore(&o.input, &db, &data.path, step).await;
+    let images = image_dir(o, data)?;
+    let restored = backup::restore(&o.input, &db, &data.path, &images, step).await;
     let reports = match &restored {
-        Ok(restored) => examine(&db, data, &restored.manifest, step).await,
+        Ok(restored) => examine(&db, &images, &restored.manifest, step).await,
         Err(_) => Ok(Vec::new()),
     };
     db.close().await;
@@ -81,9 +93,8 @@ async fn fill(o: &Options, data: &DataDir, step: &mut dyn FnMut(&str)) -> Result
 
 /// Everything that must hold, held against the moment of the backup: what is late only because it lay in a drawer is
 /// taken up at the next start.
-async fn examine(db: &Db, data: &DataDir, manifest: &Manifest, step: &mut dyn FnMut(&str)) -> Result<Vec<Report>> {
-    let images = only_folder(data)?;
-    let images = manifest.images.then_some(images);
+async fn examine(db: &Db, images: &Path, manifest: &Manifest, step: &mut dyn FnMut(&str)) -> Result<Vec<Report>> {
+    let images = manifest.images.then(|| only_folder(images)).transpose()?;
     let settings = Settings { deep: true, pause: Duration::ZERO, read_rate: u64::MAX, ..Settings::default() };
     let doctor = Doctor::new(db.clone(), images, ManualClock::starting_at(manifest.taken_at), settings);
     let mut reports = Vec::new();
@@ -94,7 +105,7 @@ async fn examine(db: &Db, data: &DataDir, manifest: &Manifest, step: &mut dyn Fn
     Ok(reports)
 }
 
-fn summary(restored: &Restored) {
+fn summary(o: &Options, restored: &Restored) {
     let rows: u64 = restored.manifest.tables.values().map(|t| t.rows).sum();
     eprintln!(
         "{rows} rows as of {}, written by skyiron {}",
@@ -102,6 +113,7 @@ fn summary(restored: &Restored) {
         restored.manifest.skyiron
     );
     if !restored.manifest.images {
-        eprintln!("image data was not in it: put the files into images/ of the data folder");
+        let folder = o.image_dir.clone().unwrap_or_else(|| o.data.join("images"));
+        eprintln!("image data was not in it: its files belong into {}", folder.display());
     }
 }

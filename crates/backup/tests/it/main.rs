@@ -105,6 +105,7 @@ impl Origin {
         let source = Source {
             db: self.db.clone(),
             data: self.folder.path().to_owned(),
+            keys: Some(self.folder.path().join("keys")),
             images: images.then(|| Stores::only(Arc::new(self.backend.clone()))),
             version: "test",
         };
@@ -113,7 +114,7 @@ impl Origin {
 }
 
 async fn into(input: &Path, db: &Db, data: &Path) -> Result<Restored, BackupError> {
-    restore(input, db, data, &mut |_| {}).await
+    restore(input, db, data, &data.join("images"), &mut |_| {}).await
 }
 
 async fn one<T: platform_db::Record>(db: &Db, sql: &'static str) -> T {
@@ -154,6 +155,43 @@ async fn each_engine_from_each_engine() {
             let mut tx = db.begin().await.unwrap();
             let stray = tx.execute("INSERT INTO image_tags (image_id, value) VALUES ('none', 'x')", args![]).await;
             assert!(matches!(stray, Err(platform_db::DbError::ForeignKey(_))), "{stray:?}");
+        })
+        .await;
+    })
+    .await;
+}
+
+/// As where several identities share them, and several image-apis their images.
+#[tokio::test]
+async fn keys_and_images_that_are_elsewhere() {
+    on_each_engine(|db| async move {
+        let origin = Origin::new(db.clone()).await;
+        let shared = tempfile::tempdir().unwrap();
+        let backup = |keys: &Path| {
+            let (data, images) = (origin.folder.path().to_owned(), Stores::only(Arc::new(origin.backend.clone())));
+            Source { db: db.clone(), data, keys: Some(keys.to_owned()), images: Some(images), version: "test" }
+        };
+        let nothing = write(&backup(shared.path()), &origin.file(), &mut |_| {}).await;
+        assert!(matches!(&nothing, Err(BackupError::NoKeys(path)) if path == shared.path()), "{nothing:?}");
+        assert!(!origin.file().exists());
+        std::fs::create_dir(shared.path().join("fernet-keys")).unwrap();
+        std::fs::write(shared.path().join("fernet-keys/0"), "a shared key").unwrap();
+        write(&backup(shared.path()), &origin.file(), &mut |_| {}).await.unwrap();
+        let origin = &origin;
+        on_each_empty(async |db: Db, _url| {
+            let (target, share) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            std::fs::write(share.path().join("another"), "").unwrap();
+            let full = restore(&origin.file(), &db, target.path(), share.path(), &mut |_| {}).await;
+            assert!(matches!(&full, Err(BackupError::NotEmpty(path)) if path == share.path()), "{full:?}");
+            std::fs::remove_file(share.path().join("another")).unwrap();
+            restore(&origin.file(), &db, target.path(), share.path(), &mut |_| {}).await.unwrap();
+            let key = std::fs::read_to_string(target.path().join("keys/fernet-keys/0")).unwrap();
+            assert_eq!(key, "a shared key");
+            let (url,): (String,) = one(&db, "SELECT url FROM image_locations").await;
+            let path = share.path().join(data_key(origin.image, "u"));
+            assert_eq!(url, format!("file://{}", path.display()));
+            assert_eq!(std::fs::read(path).unwrap(), b"bytes of an image");
+            assert!(!target.path().join("images").exists());
         })
         .await;
     })
@@ -267,7 +305,8 @@ async fn an_image_in_several_stores_or_in_no_folder() {
         };
         let stores = vec![named("file", Arc::new(origin.backend.clone())), named("memory", Arc::new(memory))];
         let stores = Stores::new(stores, "file").unwrap();
-        let source = Source { db, data: origin.folder.path().to_owned(), images: Some(stores), version: "test" };
+        let source =
+            Source { db, data: origin.folder.path().to_owned(), keys: None, images: Some(stores), version: "test" };
         let manifest = write(&source, &origin.file(), &mut |_| {}).await.unwrap();
         assert!(manifest.gone.is_empty());
         let origin = &origin;

@@ -9,6 +9,7 @@ mod image_bytes;
 mod image_data;
 mod images_work;
 mod inventories;
+mod one_operation;
 mod operations;
 mod quota;
 mod references;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(server_allocations::ServerAllocations),
         Box::new(quota::QuotaUsage),
         Box::new(work::ServersHaveWork),
+        Box::new(one_operation::OneOperation),
         Box::new(operations::OperationsEnd),
         Box::new(operations::OperationsKnown),
         Box::new(images_work::ImagesHaveWork),

@@ -5,6 +5,7 @@ use base::OperationId;
 use doctor::{Outcome, Settings};
 use platform_db::testing::on_each_engine;
 use platform_db::{Db, Dialect, args};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_clean_cloud_has_nothing() {
@@ -144,9 +145,33 @@ async fn operation(c: &Cloud, kind: &str, subject: &str, due: base::Timestamp) -
 }
 
 #[tokio::test]
+async fn two_operations_for_one_server() {
+    on_each_engine(|db| async move {
+        let c = Cloud::healthy(db).await;
+        let server = c.server.to_string();
+        c.plant("UPDATE instances SET task_state = 'powering-off'", args![]).await;
+        let first = operation(&c, "compute.power", &server, now().minus(Duration::from_secs(1))).await;
+        let second = operation(&c, "compute.power", &server, now()).await;
+        c.mends("one_operation", &[&first, &server, "another one has been begun since"]).await;
+        let left: Vec<(String,)> =
+            c.db.fetch_all("SELECT id FROM operations WHERE state = 'running'", args![]).await.unwrap();
+        assert_eq!(left, [(second,)]);
+    })
+    .await;
+    on_each_engine(|db| async move {
+        let c = Cloud::healthy(db).await;
+        let server = c.server.to_string();
+        let id = operation(&c, "compute.power", &server, now()).await;
+        c.mends("one_operation", &[&id, &server, "which is at rest"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_operation_that_nobody_takes() {
     on_each_engine(|db| async move {
         let c = Cloud::healthy(db).await;
+        c.plant("UPDATE instances SET task_state = 'powering-off'", args![]).await;
         operation(&c, "compute.power", &c.server.to_string(), now()).await;
         c.is_clean().await;
         c.plant("UPDATE operations SET wake_at = $1", args![long_ago()]).await;
@@ -273,6 +298,7 @@ async fn secrets_where_people_read() {
     .await;
     on_each_engine(|db| async move {
         let c = Cloud::healthy(db).await;
+        c.plant("UPDATE instances SET task_state = 'powering-off'", args![]).await;
         operation(&c, "compute.power", &c.server.to_string(), now()).await;
         c.plant("UPDATE operations SET data = $1", args![format!("{{\"t\": \"gAAAAA{}\"}}", "x".repeat(80))]).await;
         c.leaves("no_secrets", &["operations.data", "a token"]).await;

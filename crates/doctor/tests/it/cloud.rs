@@ -4,11 +4,11 @@ use base::{Clock, HostName, ImageId, InstanceId, Mib, OperationId, ProviderId, S
 use bytes::Bytes;
 use compute_model::assignment::Want;
 use compute_model::driver::HostFacts;
-use compute_store::assignments::{assignment_answered, assignment_put};
+use compute_store::assignments::{Answer, assignment_answered, assignment_put};
 use doctor::{Doctor, Outcome, Report, Settings};
 use image_backends::{FileBackend, MemoryBackend};
 use image_model::{Backend, Store, Stores, data_key};
-use placement::{Consumer, Inventory};
+use placement::{Consumer, HostReport, Inventory};
 use platform_db::{Db, Tx, Value, args, built};
 use platform_engine::record;
 use sha2::{Digest, Sha512};
@@ -193,11 +193,11 @@ async fn host(tx: &mut Tx, name: &str) -> ProviderId {
         traits: Default::default(),
         booted_at: None,
     };
-    let id = compute_store::hosts::host_register(tx, now(), &HostName(name.into()), &facts).await.unwrap();
-    placement::provider_ensure(tx, id, name, None).await.unwrap();
-    let inventory = [Inventory::of("VCPU", 8), Inventory::of("MEMORY_MB", 8192), Inventory::of("DISK_GB", 100)];
-    placement::inventory_report(tx, id, &inventory).await.unwrap();
-    id
+    let hosts = [(HostName(name.into()), facts)];
+    let provider = compute_store::hosts::hosts_register(tx, now(), &hosts).await.unwrap()[0];
+    let inventory = vec![Inventory::of("VCPU", 8), Inventory::of("MEMORY_MB", 8192), Inventory::of("DISK_GB", 100)];
+    placement::hosts_report(tx, &[HostReport { provider, name, inventory, traits: &[] }]).await.unwrap();
+    provider
 }
 
 pub(crate) const FLAVOR: &str =
@@ -223,7 +223,8 @@ async fn build(tx: &mut Tx, id: InstanceId, provider: ProviderId) {
         Consumer { id: id.to_string(), project: PROJECT.into(), user: "u".into(), kind: Some("INSTANCE".into()) };
     placement::claim(tx, &consumer, &wanted, None).await.unwrap();
     assignment_put(tx, id, "one", &Want::Spawn, OperationId::random(), now()).await.unwrap();
-    assert!(assignment_answered(tx, id, &HostName("one".into()), 1).await.unwrap());
+    let answer = Answer { instance: id, host: &HostName("one".into()), generation: 1, incarnation: None };
+    assert!(assignment_answered(tx, answer).await.unwrap());
     for what in ["create.accepted", "build.done"] {
         record(tx, &id.to_string(), None, now(), what, "").await.unwrap();
     }
