@@ -152,3 +152,43 @@ async fn the_database_goes_away_and_comes_back() -> Result<()> {
     w.terminate().await?;
     Ok(())
 }
+
+/// Somebody holds a table for longer than a statement may take: who needs it is told so, and nobody else notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_takes_too_long_for_is_refused_in_time() -> Result<()> {
+    let Some(server) = Server::start(&[]) else { return Ok(()) };
+    let server = std::sync::Arc::new(server);
+    let config = format!("[database]\nurl = \"{}\"\nstatement_timeout_secs = 1\n", server.url("postgres"));
+    let mut w = World::start(Setup { fake_hosts: 1, config, ..Setup::default() }).await?;
+    let image = w.image("blank", "raw", "bare", vec![0; 65536]).await?;
+    let cases = [
+        ("flavors", "/compute/v2.1/flavors", "/serviceUnavailable/code", "/identity/v3/users"),
+        ("identity_users", "/identity/v3/users", "/error/code", "/compute/v2.1/flavors"),
+        ("resource_providers", "/placement/resource_providers", "/errors/0/status", "/compute/v2.1/flavors"),
+        ("images", "/image/v2/images", "", "/compute/v2.1/flavors"),
+    ];
+    for (table, path, status_at, another) in cases {
+        w.get(path).await?;
+        let holding = {
+            let server = server.clone();
+            let held = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT");
+            tokio::task::spawn_blocking(move || server.sql(&held))
+        };
+        let locks =
+            format!("SELECT COUNT(*) FROM pg_locks WHERE relation = '{table}'::regclass AND mode LIKE 'AccessEx%'");
+        until(SOON, async || Ok(server.sql(&locks) == "1")).await?;
+        let began = Instant::now();
+        let (answer, other) = tokio::join!(w.call(Method::GET, path, None), w.call(Method::GET, another, None));
+        is_unavailable(path, &answer?, status_at)?;
+        let took = began.elapsed();
+        ensure!(took > Duration::from_millis(900), "{path}: nobody waited: {took:?}");
+        ensure!(took < Duration::from_secs(4), "{path}: {took:?}");
+        ensure!(other?.status.is_success(), "{another} needs no {table}");
+        holding.await?;
+        w.get(path).await.with_context(|| format!("{table} is free again"))?;
+    }
+    let id = w.server("after", &image, json!({})).await?;
+    w.until_status(&id, "ACTIVE").await?;
+    w.terminate().await?;
+    Ok(())
+}

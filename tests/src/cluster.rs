@@ -17,12 +17,20 @@
 
 mod balancer;
 mod broker;
+mod clock;
+mod documented;
 mod net;
+mod passage;
 mod postgres;
+mod power;
 mod process;
+mod rest;
 mod upgrade;
 
+pub use documented::{Documented, PASSWORD, STORE};
 pub use net::Net;
+pub use passage::Passage;
+pub use power::{NATS, POSTGRES};
 pub use process::Process;
 
 use crate::Client;
@@ -46,16 +54,25 @@ pub struct Plan {
     pub fake_hosts: u32,
     /// Further configuration of every process, TOML by section: `[compute]` and its keys.
     pub config: BTreeMap<String, Vec<String>>,
+    /// The files of `docs/site.md`, TLS and passwords included, in place of this module's own.
+    pub documented: bool,
+    /// NATS is reached through [`Cluster::passage`].
+    pub passage: bool,
 }
 
 impl Plan {
     /// Two of everything, three compute hosts.
     pub fn standard(binary: PathBuf) -> Self {
-        Self { binary, controllers: 2, computes: 3, fake_hosts: 0, config: BTreeMap::new() }
+        let config = BTreeMap::new();
+        Self { binary, controllers: 2, computes: 3, fake_hosts: 0, config, documented: false, passage: false }
     }
     /// One of everything, with simulated hosts.
     pub fn small(binary: PathBuf) -> Self {
         Self { controllers: 1, computes: 1, fake_hosts: 2, ..Self::standard(binary) }
+    }
+    /// What `docs/site.md` sets up, but with a simulated host for each of its compute agents.
+    pub fn documented(binary: PathBuf) -> Self {
+        Self { fake_hosts: 1, documented: true, ..Self::standard(binary) }
     }
     pub fn set(mut self, section: &str, line: &str) -> Self {
         self.config.entry(section.to_owned()).or_default().push(line.to_owned());
@@ -87,6 +104,10 @@ pub struct Cluster {
     balancer: Balancer,
     pub postgres: Postgres,
     pub broker: Broker,
+    /// The way to NATS, if the plan has one.
+    pub passage: Option<Passage>,
+    /// Where it is the documentation's site.
+    pub documented: Option<Documented>,
     pub net: Net,
     folder: tempfile::TempDir,
 }
@@ -109,13 +130,20 @@ pub fn possible() -> bool {
 
 impl Cluster {
     pub async fn start(plan: Plan) -> Result<Self> {
+        Self::start_on(plan, |_| Ok(())).await
+    }
+
+    /// `prepare` is called when the engines run and before anything of the cloud does.
+    pub async fn start_on(plan: Plan, prepare: impl FnOnce(&Self) -> Result<()>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("skyiron-cluster-").tempdir()?;
         // guests and PostgreSQL run as other users and must reach their files
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711))?;
         let mut net = Net::make()?;
         let store = net.host("store")?;
-        let postgres = Postgres::start(&store, folder.path())?;
-        let broker = Broker::start(&store, folder.path())?;
+        let documented = plan.documented.then(|| Documented::of(&store)).transpose()?;
+        let postgres = Postgres::start(&store, folder.path(), documented.as_ref())?;
+        let mut broker = Broker::start(&store, folder.path(), documented.as_ref())?;
+        let passage = plan.passage.then(|| broker.behind_a_passage(&net.gateway())).transpose()?;
         let (mut controllers, mut images, mut computes) = (Vec::new(), Vec::new(), Vec::new());
         for n in 1..=plan.controllers {
             controllers.push(net.host(&format!("ctl{n}"))?);
@@ -125,17 +153,21 @@ impl Cluster {
             computes.push(net.host(&format!("cmp{n}"))?);
         }
         let balancer = Balancer::start(&net.host("balancer")?, &controllers, &images, folder.path())?;
+        if plan.documented {
+            net.name(documented::STORE, &store)?;
+        }
         let client = Client::of(balancer.url.clone())?;
-        let mut me = Self { plan, processes: BTreeMap::new(), client, balancer, postgres, broker, net, folder };
+        let processes = BTreeMap::new();
+        let mut me = Self { plan, processes, client, balancer, postgres, broker, passage, documented, net, folder };
         for host in &controllers {
             me.describe(host, &me.of_controller())?;
             for (role, port) in CONTROL {
-                me.add(role, host, port);
+                me.add(role, host, port)?;
             }
         }
         for host in &images {
             me.describe(host, &[("image", format!("store_dir = {:?}", me.shared("images")))])?;
-            me.add(IMAGE.0, host, IMAGE.1);
+            me.add(IMAGE.0, host, IMAGE.1)?;
         }
         for host in &computes {
             let own = [
@@ -143,7 +175,11 @@ impl Cluster {
                 ("compute", format!("fake_host_prefix = \"{}-\"", host.name)),
             ];
             me.describe(host, &own)?;
-            me.add(AGENT.0, host, AGENT.1);
+            me.add(AGENT.0, host, AGENT.1)?;
+        }
+        prepare(&me)?;
+        if me.documented.is_some() {
+            me.first_steps().await?;
         }
         me.launch_all().await?;
         let password = std::fs::read_to_string(me.data("identity@ctl1").join("admin-password"))?;
@@ -181,38 +217,70 @@ impl Cluster {
     fn describe(&self, host: &net::Host, own: &[(&str, String)]) -> Result<()> {
         let mut sections: BTreeMap<String, Vec<String>> = self.plan.config.clone();
         let mut set = |section: &str, line: String| sections.entry(section.to_owned()).or_default().push(line);
-        set("bus", format!("url = {:?}", self.broker.url));
-        // five times what the balancer needs
-        set("cloud", "leave_ms = 1000".to_owned());
-        set("compute", format!("host = {:?}", host.name));
+        let mut text = String::new();
+        let mut own = own.to_vec();
+        if let Some(documented) = &self.documented {
+            text = documented.of_host(host, &self.balancer.url, &self.shared("images"))?;
+            // the page says the rest
+            own.retain(|(_, line)| line.starts_with("fake_host"));
+        } else {
+            set("bus", format!("url = {:?}", self.broker.url));
+            // five times what the balancer needs
+            set("cloud", "leave_ms = 1000".to_owned());
+            set("compute", format!("host = {:?}", host.name));
+        }
         own.iter().for_each(|(section, line)| set(section, line.clone()));
-        let text: String =
-            sections.iter().map(|(section, lines)| format!("[{section}]\n{}\n", lines.join("\n"))).collect();
-        std::fs::write(self.file(&host.name), text).context("a host's configuration")
+        std::fs::write(self.file(&host.name), documented::with(text, &sections)).context("a host's configuration")
     }
 
-    fn file(&self, host: &str) -> PathBuf {
+    /// What the page has done before the rest is started: the schema, the first identity, its keys at the others.
+    async fn first_steps(&mut self) -> Result<()> {
+        let config = self.file("ctl1");
+        let done =
+            self.net.run("ctl1", &self.plan.binary, &["db", "migrate", "--config", &config.display().to_string()])?;
+        anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        self.process("identity@ctl1")?.start().await?;
+        let keys = self.data("identity@ctl1").join("keys");
+        for other in self.names("identity").into_iter().skip(1) {
+            let to = self.data(&other);
+            std::fs::create_dir_all(&to)?;
+            let copied = std::process::Command::new("cp").arg("-a").arg(&keys).arg(&to).status()?;
+            anyhow::ensure!(copied.success(), "the keys of {other}");
+        }
+        Ok(())
+    }
+
+    /// The configuration of a host.
+    pub fn file(&self, host: &str) -> PathBuf {
         self.folder.path().join(format!("{host}.toml"))
     }
 
-    fn add(&mut self, role: &str, host: &net::Host, port: u16) {
+    fn add(&mut self, role: &str, host: &net::Host, port: u16) -> Result<()> {
         let name = format!("{role}@{}", host.name);
+        let (config, data) = (self.file(&host.name), self.folder.path().join(&name));
+        let (arguments, packaged) = documented::command(role, &config, &data, &host.address)?;
+        anyhow::ensure!(packaged == port, "{role}: port {port} here, {packaged} in the package");
         let process = Process {
             binary: self.plan.binary.clone(),
             role: role.to_owned(),
             host: host.clone(),
             port,
-            config: self.file(&host.name),
-            data: self.folder.path().join(&name),
+            arguments,
+            data,
             faults: String::new(),
+            environment: BTreeMap::new(),
             child: None,
         };
         self.processes.insert(name, process);
+        Ok(())
     }
 
     /// The first identity makes the schema, the admin and the keys; the others start together.
     async fn launch_all(&mut self) -> Result<()> {
-        self.process("identity@ctl1")?.start().await?;
+        let first = self.process("identity@ctl1")?;
+        if !first.runs() {
+            first.start().await?;
+        }
         let rest = self.processes.values_mut().filter(|p| !p.runs());
         let mut starting = Vec::new();
         for process in rest {
@@ -243,6 +311,11 @@ impl Cluster {
     /// All names `ROLE@HOST`, of one role.
     pub fn names(&self, role: &str) -> Vec<String> {
         self.processes.keys().filter(|n| n.split('@').next() == Some(role)).cloned().collect()
+    }
+
+    /// All names `ROLE@HOST`, of one host.
+    pub fn on(&self, host: &str) -> Vec<String> {
+        self.processes.iter().filter(|(_, p)| p.host.name == host).map(|(name, _)| name.clone()).collect()
     }
 
     /// The folder a process keeps its files in.

@@ -10,12 +10,13 @@ use anyhow::{Context, Result, ensure};
 use platform_db::testing::{load, on_each_empty};
 use platform_db::{Content, Contracts, Db, DbError, Migration, contents, migrations};
 use serde_json::Value;
-use skyiron_tests::{Setup, World, binary};
+use skyiron_tests::{SOON, Setup, World, binary, until};
 use std::collections::BTreeSet;
 use std::process::Command;
 
 const OLD: &str = include_str!("0006.sql");
 const OLD_NEWEST: &str = "0006_image_metadefs";
+const SINCE: &str = include_str!("since.sql");
 
 fn known_then() -> Vec<Migration> {
     migrations().into_iter().filter(|m| m.name <= OLD_NEWEST).collect()
@@ -124,7 +125,10 @@ async fn there_and_back(middle: Db, over: &str) -> Result<()> {
     let source = Db::open(&first).await?;
     old(&source).await;
     source.migrate().await?;
+    load(&source, SINCE).await?;
     let want = contents(&source).await?;
+    let empty: Vec<&str> = want.iter().filter(|(_, c)| c.rows == 0).map(|(name, _)| name.as_str()).collect();
+    ensure!(empty.is_empty(), "copied without a row: {empty:?}; since.sql has one of each table since {OLD_NEWEST}");
     source.close().await;
     middle.close().await;
 
@@ -156,6 +160,65 @@ async fn there_and_back(middle: Db, over: &str) -> Result<()> {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         ensure!(!refused.status.success() && said.contains(why), "{from} {to}: {said}");
     }
+    Ok(())
+}
+
+/// PostgreSQL only: a file is migrated by who holds it alone.
+#[tokio::test]
+async fn a_migration_killed_half_way_is_done_by_the_next() {
+    on_each_empty(async |db, url| {
+        if url.starts_with("postgresql:") {
+            killed_half_way(&db, &url).await.unwrap();
+        }
+    })
+    .await;
+}
+
+async fn killed_half_way(db: &Db, url: &str) -> Result<()> {
+    old(db).await;
+    let before = contents(db).await?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("skyiron.toml");
+    std::fs::write(&file, format!("[database]\nurl = \"{url}\"\n"))?;
+    let file = file.display().to_string();
+    // held by somebody, so that the migration which changes this table waits for it
+    let mut held = db.begin().await?;
+    held.execute("LOCK TABLE image_locations IN ACCESS EXCLUSIVE MODE", vec![]).await?;
+    let mut first = Command::new(binary()).args(["db", "migrate", "--config", &file]).spawn()?;
+    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+                 AND query LIKE '%ALTER TABLE image_locations%'";
+    until(SOON, async || Ok(db.fetch_one::<(i64,)>(waits, vec![]).await?.0 == 1)).await.context("it does not wait")?;
+    first.kill()?;
+    ensure!(first.wait()?.code().is_none(), "it was killed");
+    held.undo().await?;
+
+    let half = db.schema().await?;
+    ensure!(!half.pending.is_empty(), "{:?}", half.applied);
+    let second = run(&["db", "migrate", "--config", &file])?;
+    let said = String::from_utf8_lossy(&second.stdout).into_owned();
+    ensure!(second.status.success() && said.contains("applied 0008_image_locations"), "{said}");
+    ensure!(db.schema().await?.pending.is_empty());
+    let after = contents(db).await?;
+    for (name, content) in &before {
+        let now = after.iter().find(|(n, _)| n == name).map(|(_, c)| c.rows);
+        ensure!(now == Some(content.rows), "{name} had {} rows, has {now:?}", content.rows);
+    }
+    ensure!(run(&["upgrade", "check", "--config", &file])?.status.success());
+    nothing_too_old_is_connected(db, url, &file).await
+}
+
+/// A session that calls itself as a skyiron of unknown age does.
+async fn nothing_too_old_is_connected(db: &Db, url: &str, file: &str) -> Result<()> {
+    let named = format!("{url}?application_name=skyiron/old");
+    let mut older = Command::new("psql").args([&named, "-qAtc", "SELECT pg_sleep(60)"]).spawn().context("psql")?;
+    let there = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'skyiron/old'";
+    until(SOON, async || Ok(db.fetch_one::<(i64,)>(there, vec![]).await?.0 == 1)).await?;
+    let refused = run(&["upgrade", "check", "--config", file])?;
+    older.kill()?;
+    older.wait()?;
+    let (said, why) = (String::from_utf8_lossy(&refused.stdout), String::from_utf8_lossy(&refused.stderr));
+    ensure!(refused.status.code() == Some(1) && why.contains("skyiron old is still connected"), "{why}");
+    ensure!(said.contains(&format!("connected    {}, old", env!("CARGO_PKG_VERSION"))), "{said}");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -45,11 +46,16 @@ impl Net {
                 std::mem::forget(net);
                 continue;
             }
-            ip(&["address", "add", &format!("{}.1/24", net.subnet), "dev", &net.tag])?;
+            ip(&["address", "add", &format!("{}/24", net.gateway()), "dev", &net.tag])?;
             ip(&["link", "set", &net.tag, "up"])?;
             return Ok(net);
         }
         bail!("no free network for a cluster")
+    }
+
+    /// The machine's own address.
+    pub(super) fn gateway(&self) -> String {
+        format!("{}.1", self.subnet)
     }
 
     /// A new host with an address of its own.
@@ -71,8 +77,26 @@ impl Net {
         Ok(host)
     }
 
+    /// From now on what is started on the hosts there are finds `host` by that name.
+    pub(super) fn name(&self, name: &str, host: &Host) -> Result<()> {
+        for other in &self.hosts {
+            // `ip netns exec` puts what is there in the place of /etc/hosts
+            let folder = names_of(other);
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{} {name}\n", host.address))?;
+        }
+        Ok(())
+    }
+
     fn find(&self, name: &str) -> Result<&Host> {
         self.hosts.iter().find(|h| h.name == name).with_context(|| format!("no host {name}"))
+    }
+
+    /// Runs a program on a host to its end.
+    pub fn run(&self, host: &str, program: &Path, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.find(host)?.space]).arg(program).args(arguments);
+        command.output().with_context(|| program.display().to_string())
     }
 
     /// Pulls a host's cable, or puts it back.
@@ -113,9 +137,14 @@ impl Net {
 
     /// SIGKILL to everything that runs in the namespaces, guests too; returns when it is gone.
     pub fn end_processes(&self) {
+        self.end_processes_but("");
+    }
+
+    /// The same, but on one host.
+    pub(super) fn end_processes_but(&self, spared: &str) {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(10) {
-            let pids: Vec<i32> = self.hosts.iter().flat_map(pids).collect();
+            let pids: Vec<i32> = self.hosts.iter().filter(|h| h.name != spared).flat_map(pids).collect();
             if pids.is_empty() {
                 return;
             }
@@ -127,6 +156,10 @@ impl Net {
         }
         eprintln!("processes are left in the namespaces of {}", self.tag);
     }
+}
+
+fn names_of(host: &Host) -> PathBuf {
+    Path::new("/etc/netns").join(&host.space)
 }
 
 /// Processes on a host, but those that have ended and are only waited for.
@@ -146,6 +179,12 @@ impl Drop for Net {
         for host in &self.hosts {
             if let Err(error) = ip(&["netns", "delete", &host.space]) {
                 eprintln!("{error:#}");
+            }
+            let names = names_of(host);
+            if names.exists()
+                && let Err(error) = std::fs::remove_dir_all(&names)
+            {
+                eprintln!("{}: {error}", names.display());
             }
         }
         if let Err(error) = ip(&["link", "delete", &self.tag]) {

@@ -5,6 +5,7 @@ use crate::SOON;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,10 +18,13 @@ pub struct Process {
     pub role: String,
     pub(super) host: Host,
     pub(super) port: u16,
-    pub(super) config: PathBuf,
+    /// What it is started with.
+    pub(super) arguments: Vec<String>,
     pub(super) data: PathBuf,
     /// `SKYIRON_FAULTS` of the next start.
     pub faults: String,
+    /// Variables of the next start.
+    pub(super) environment: BTreeMap<String, String>,
     pub(super) child: Option<Child>,
 }
 
@@ -32,6 +36,16 @@ pub(super) struct Starting {
 }
 
 impl Starting {
+    /// Whether it is known how it went.
+    pub(super) fn has_told(&self) -> bool {
+        self.line.is_finished()
+    }
+
+    /// Whether it is ready; else it has ended.
+    pub(super) async fn became_ready(self) -> Result<bool> {
+        Ok(!self.line.await??.trim().is_empty())
+    }
+
     pub(super) async fn wait(self) -> Result<()> {
         let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
         let Ok(line) = tokio::time::timeout(SOON, self.line).await else {
@@ -80,9 +94,8 @@ impl Process {
     pub(super) fn spawn(&mut self) -> Result<Starting> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.host.space]).arg(&self.binary).args(["serve", &self.role]);
-        command.arg("--config").arg(&self.config).arg("--data").arg(&self.data);
-        command.args(["--listen", &format!("{}:{}", self.host.address, self.port)]);
+        command.args(["netns", "exec", &self.host.space]).arg(&self.binary).args(&self.arguments);
+        command.envs(&self.environment);
         if !self.faults.is_empty() {
             command.env("SKYIRON_FAULTS", &self.faults).env("SKYIRON_FAULTS_LOG", self.struck_file());
         }

@@ -147,6 +147,9 @@ impl Steps {
         let within = |limit: f64| self.0.iter().find(|b| b.0 == limit).map_or(0.0, |b| b.1 / all.max(1.0));
         let p99 = self.0.iter().find(|b| b.1 >= all * 0.99).map_or(f64::INFINITY, |b| b.0);
         let share = within(0.03);
+        let shares = self.0.iter().map(|(limit, n)| format!("{:.1} % under {limit} s", n / all.max(1.0) * 100.0));
+        let shares: Vec<String> = shares.collect();
+        println!("       scheduled and claimed: {}", shares.join(", "));
         let value = format!("p99 under {:.0} ms, {:.1} % under 30 ms, of {all}", p99 * 1000.0, share * 100.0);
         figure(&format!("scheduled and claimed, {CLIENTS} clients at once"), &value, "p99 under 30 ms", share >= 0.99);
     }
