@@ -26,7 +26,7 @@ pub use error::{ClaimError, StoreError};
 pub use inventory::{Inventory, MAX_INT, Stock};
 pub use store::{
     Claim, Consumer, Expect, HostReport, Provider, Replacement, allocations_replace, claim, claim_all, hand_over,
-    hosts_report, inventory_set, release, traits_set,
+    hosts_report, inventory_replace, release, traits_set,
 };
 pub use world::{Member, SHARING, View, World};
 

@@ -97,7 +97,7 @@ pub struct Conductor {
     seen: Mutex<BTreeSet<HostName>>,
     pub(crate) fences: fence::Fences,
     /// Reports of guests that run.
-    pub(crate) gathering: Gathering<Running, ()>,
+    pub(crate) reporting: Gathering<Running, ()>,
     pub(crate) registering: Gathering<register::OneHost, Registered>,
     /// Why silent hosts are not recovered, as last said.
     pub(crate) unrecovered: Mutex<Vec<(String, String)>>,
@@ -148,7 +148,7 @@ impl Conductor {
             scheduler,
             seen: Mutex::new(BTreeSet::new()),
             fences: fence::Fences::default(),
-            gathering: Gathering::default(),
+            reporting: Gathering::default(),
             registering: Gathering::default(),
             unrecovered: Mutex::default(),
             started,

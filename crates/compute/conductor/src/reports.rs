@@ -75,7 +75,7 @@ impl Conductor {
             return self.ended_alone(r, generation, outcome).await;
         };
         let running = Running { instance: r.instance, host: r.host.clone(), generation, incarnation: r.incarnation };
-        match self.gathering.join(running, |many| self.running(many)).await {
+        match self.reporting.join(running, |many| self.running(many)).await {
             Joined::Written(()) => Ok(true),
             _alone @ Joined::Alone(_) => self.ended_alone(r, generation, outcome).await,
         }

@@ -52,19 +52,8 @@ pub async fn inventory_list(db: &Db, provider: ProviderId) -> Result<(Vec<Stock>
     Ok((rows.into_iter().map(Stock::from).collect(), newest))
 }
 
-/// Makes the provider's inventories exactly these. What is in use already stays in use, even above a new capacity.
-/// Raises the generation if something changes; returns whether it did.
-pub async fn inventory_set(tx: &mut Tx, provider: ProviderId, wanted: &[Inventory]) -> Result<bool, StoreError> {
-    let rows: Vec<InventoryRow> = tx.fetch_all(LIST, args![provider]).await?;
-    let stored: Vec<Inventory> = rows.into_iter().map(|r| Stock::from(r).inventory).collect();
-    if stored.len() == wanted.len() && wanted.iter().all(|w| stored.contains(w)) {
-        return Ok(false);
-    }
-    inventory_replace(tx, provider, None, wanted).await?;
-    Ok(true)
-}
-
-/// As [`inventory_set`], only while the provider's generation is `expected`. Returns the new generation.
+/// Makes the provider's inventories exactly these, if its generation is the expected one. What is in use already stays in
+/// use, even above a new capacity. Raises the generation and returns it.
 pub async fn inventory_replace(
     tx: &mut Tx,
     provider: ProviderId,

@@ -4,7 +4,7 @@
 //! and inventories. The allocation ratio of its own classes comes with the report, because it is configured for hosts.
 
 use super::{
-    InventoryRow, inventories_write, inventory_set, is_custom, provider_id, provider_rename, providers_create,
+    InventoryRow, inventories_write, inventory_replace, is_custom, provider_id, provider_rename, providers_create,
     trait_create, trait_list_unknown, traits_replace,
 };
 use crate::{COMPUTE_STATUS_DISABLED, Inventory, Stock, StoreError};
@@ -52,7 +52,8 @@ pub async fn hosts_report(tx: &mut Tx, reports: &[HostReport<'_>]) -> Result<BTr
         let has = stored.inventories.get(&r.provider).map_or(&[][..], Vec::as_slice);
         let wanted = laid_over(has, &r.inventory);
         let is_same = has.len() == wanted.len() && has.iter().all(|s| wanted.contains(&s.inventory));
-        if !is_same && inventory_set(tx, r.provider, &wanted).await? {
+        if !is_same {
+            inventory_replace(tx, r.provider, None, &wanted).await?;
             changed.insert(r.provider);
         }
         let none = BTreeSet::new();

@@ -3,7 +3,9 @@
 use crate::support::{claim, consumer, host, used};
 use base::ProviderId;
 use futures_util::future::join_all;
-use placement::{ClaimError, Expect, Inventory, Replacement, StoreError, allocations_replace, inventory_set, release};
+use placement::{
+    ClaimError, Expect, Inventory, Replacement, StoreError, allocations_replace, inventory_replace, release,
+};
 use platform_db::testing::on_each_engine;
 use platform_db::{Db, args};
 
@@ -51,7 +53,7 @@ async fn units_generations_unknown_things_and_second_claims_are_refused() {
         let host = host(&db, "h", 8, 8192, 100).await;
         let inventory = Inventory { min_unit: 2, max_unit: 4, step_size: 2, ..Inventory::of("VCPU", 8) };
         let mut tx = db.begin().await.unwrap();
-        inventory_set(&mut tx, host, &[inventory]).await.unwrap();
+        inventory_replace(&mut tx, host, None, &[inventory]).await.unwrap();
         tx.commit().await.unwrap();
         for n in [1, 3, 6] {
             assert!(matches!(claim(&db, host, &[("VCPU", n)]).await, Err(ClaimError::NotOffered { .. })), "{n}");
@@ -204,9 +206,10 @@ async fn a_replacement_is_all_or_nothing_and_knows_what_it_replaces() {
 
         // an inventory may shrink below its use; then less may be taken than before, but not more
         let mut tx = db.begin().await.unwrap();
-        inventory_set(
+        inventory_replace(
             &mut tx,
             host,
+            None,
             &[Inventory { max_unit: 9, ..Inventory::of("VCPU", 2) }, Inventory::of("DISK_GB", 1)],
         )
         .await
@@ -227,12 +230,11 @@ async fn what_is_in_use_cannot_be_taken_out_of_the_inventory() {
         let host = host(&db, "h", 4, 4096, 10).await;
         claim(&db, host, &[("VCPU", 1)]).await.unwrap();
         let mut tx = db.begin().await.unwrap();
-        let refused = inventory_set(&mut tx, host, &[Inventory::of("DISK_GB", 10)]).await;
+        let refused = inventory_replace(&mut tx, host, None, &[Inventory::of("DISK_GB", 10)]).await;
         assert!(matches!(&refused, Err(StoreError::InventoryInUse { class, .. }) if class == "VCPU"), "{refused:?}");
         drop(tx);
         let mut tx = db.begin().await.unwrap();
-        assert!(inventory_set(&mut tx, host, &[Inventory::of("VCPU", 2)]).await.unwrap());
-        assert!(!inventory_set(&mut tx, host, &[Inventory::of("VCPU", 2)]).await.unwrap(), "nothing to change");
+        inventory_replace(&mut tx, host, None, &[Inventory::of("VCPU", 2)]).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(used(&db, host).await, [1]);
     })

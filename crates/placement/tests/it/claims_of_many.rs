@@ -3,7 +3,7 @@
 use crate::support::{claim, consumer, host, used};
 use base::ProviderId;
 use futures_util::future::join_all;
-use placement::{Claim, Consumer, Inventory, claim_all, inventory_set};
+use placement::{Claim, Consumer, Inventory, claim_all, inventory_replace};
 use platform_db::Db;
 use platform_db::testing::on_each_engine;
 
@@ -56,7 +56,7 @@ async fn one_that_cannot_be_given_it_spoils_it_for_all() {
         let (a, odd) = (host(&db, "a", 64, 8192, 100).await, host(&db, "odd", 1, 1, 1).await);
         let inventory = Inventory { min_unit: 2, max_unit: 4, step_size: 2, ..Inventory::of("VCPU", 64) };
         let mut tx = db.begin().await.unwrap();
-        inventory_set(&mut tx, odd, &[inventory]).await.unwrap();
+        inventory_replace(&mut tx, odd, None, &[inventory]).await.unwrap();
         tx.commit().await.unwrap();
         let good = || vec![(a, "VCPU", 1)];
         for bad in [

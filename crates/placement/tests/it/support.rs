@@ -2,7 +2,7 @@
 
 use base::ProviderId;
 use placement::store::usage_drift;
-use placement::{ClaimError, Consumer, Inventory, inventory_set, traits_set};
+use placement::{ClaimError, Consumer, Inventory, inventory_replace, traits_set};
 use platform_db::{Db, args};
 
 /// A compute node with plain inventories.
@@ -12,7 +12,7 @@ pub(crate) async fn host(db: &Db, name: &str, vcpus: u64, ram_mb: u64, disk_gb: 
     placement::store::provider_create(&mut tx, id, name, None).await.unwrap();
     let inventories =
         [Inventory::of("VCPU", vcpus), Inventory::of("MEMORY_MB", ram_mb), Inventory::of("DISK_GB", disk_gb)];
-    inventory_set(&mut tx, id, &inventories).await.unwrap();
+    inventory_replace(&mut tx, id, None, &inventories).await.unwrap();
     tx.commit().await.unwrap();
     id
 }

@@ -253,7 +253,7 @@ async fn the_service_of_a_dead_host_is_deleted_once_its_servers_are_elsewhere() 
         w.db.fetch_all("SELECT uuid FROM hypervisors WHERE host = 'h1'", platform_db::args![]).await.unwrap();
     let provider = provider[0].0.parse().unwrap();
     let mut tx = w.db.begin().await.unwrap();
-    placement::inventory_set(&mut tx, provider, &[placement::Inventory::of("VCPU", 8)]).await.unwrap();
+    placement::inventory_replace(&mut tx, provider, None, &[placement::Inventory::of("VCPU", 8)]).await.unwrap();
     let server = placement::Consumer { id: id.clone(), project: "p".into(), user: "u".into(), kind: None };
     placement::claim(&mut tx, &server, &[(provider, "VCPU", 1)], None).await.unwrap();
     tx.commit().await.unwrap();
