@@ -2,6 +2,7 @@
 //! and hosts remember what the database does not.
 
 use crate::cloud::Cloud;
+use base::Clock;
 use platform_db::simulation::{go_back, held};
 use platform_db::{DbError, Tx, args};
 use std::cell::Cell;
@@ -44,7 +45,7 @@ impl Cloud {
         let Some(held) = self.replica.held.take() else { return Ok(()) };
         let mut tx = self.db.begin().await?;
         let (before, removed) = (assigned(&mut tx, ASSIGNED).await?, assigned(&mut tx, REMOVED).await?);
-        go_back(&self.db, tx, held).await?;
+        go_back(&self.db, tx, held, self.api_clock.now()).await?;
         let after: BTreeSet<Guest> = self.db.fetch_all(ASSIGNED, args![]).await?.into_iter().collect();
         let forgotten: Vec<_> = before.difference(&after).collect();
         self.trace.event(format_args!("REPLICA promoted; forgotten: {forgotten:?}"));

@@ -184,7 +184,7 @@ async fn compare(db: &Db, sums: &BTreeMap<String, Content>) -> Result<(), Backup
 
 async fn put_right(tx: &mut Tx, manifest: &Manifest, images: &Path) -> Result<(), DbError> {
     let now = SystemClock.now();
-    platform_db::leap(tx).await?;
+    platform_db::leap(tx, now).await?;
     for key in &manifest.gone {
         let url = format!("file://{}", images.join(key).display());
         let image: Option<(String,)> = tx

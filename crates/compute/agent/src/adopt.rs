@@ -31,10 +31,10 @@ impl Agent {
 
     pub(crate) async fn adopt_all(self: &Arc<Self>) {
         let all: Vec<HostName> = self.hosts.iter().map(|h| h.name.clone()).collect();
-        let mut losses = u64::MAX;
+        let mut history = u64::MAX;
         for some in all.chunks(HOSTS_AT_ONCE) {
             let fetched: Fetched = self.insist(subject::FETCH, &self.question(some.to_vec(), true)).await;
-            losses = losses.min(fetched.losses);
+            history = history.min(fetched.history);
             let known = Known::of(fetched.reported, fetched.power);
             let mut by_host: HashMap<HostName, Vec<Assignment>> = HashMap::new();
             for assignment in fetched.assignments {
@@ -45,7 +45,7 @@ impl Agent {
                 self.adopt(number, by_host.remove(name).unwrap_or_default(), &known).await;
             }
         }
-        self.losses.store(losses, Ordering::Release);
+        self.history.store(history, Ordering::Release);
     }
 
     async fn adopt(self: &Arc<Self>, number: usize, mut assigned: Vec<Assignment>, known: &Known) {

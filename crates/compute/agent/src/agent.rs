@@ -55,8 +55,8 @@ pub struct Agent {
     pub(crate) slots: Slots,
     pub(crate) woken: Arc<Woken>,
     pub(crate) seen: SeenLock,
-    /// How often the conductors' database has gone back, as far as everything here was compared with it.
-    pub(crate) losses: AtomicU64,
+    /// The history of the conductors' database that everything here was compared with.
+    pub(crate) history: AtomicU64,
     /// This process's number, once a conductor has given it one.
     pub(crate) incarnation: OnceLock<u64>,
     pub(crate) stopping: CancellationToken,
@@ -89,7 +89,7 @@ impl Agent {
             slots: Slots::default(),
             woken: Arc::new(Woken::default()),
             seen: SeenLock::default(),
-            losses: AtomicU64::new(0),
+            history: AtomicU64::new(0),
             incarnation: OnceLock::new(),
             stopping: CancellationToken::new(),
             registered: watch::Sender::new(false),

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Agent {
-    /// Compares everything if the database has gone back `losses` times, which is more than was known.
-    pub(crate) async fn compare_after(self: &Arc<Self>, losses: u64) -> Result<(), BusError> {
-        if losses <= self.losses.load(Ordering::Acquire) {
+    /// Compares everything if the database is in a later history than the one that everything was compared with.
+    pub(crate) async fn compare_after(self: &Arc<Self>, history: u64) -> Result<(), BusError> {
+        if history <= self.history.load(Ordering::Acquire) {
             return Ok(());
         }
         tracing::warn!("the database has gone on from an earlier moment: comparing all hosts with it");
@@ -26,7 +26,7 @@ impl Agent {
             self.compare(some).await?;
         }
         self.look_at_guests().await;
-        self.losses.fetch_max(losses, Ordering::AcqRel);
+        self.history.fetch_max(history, Ordering::AcqRel);
         Ok(())
     }
 

@@ -133,7 +133,7 @@ impl Agent {
             }
         }
         self.slots.fetched(number);
-        self.compare_after(fetched.losses).await
+        self.compare_after(fetched.history).await
     }
 }
 

@@ -226,9 +226,9 @@ impl Conductor {
             compute_store::assignments::assignments_taken(&mut tx, &q.hosts, incarnation).await?;
             tx.commit().await?;
         }
-        // before the rows: of what is known to be lost they have nothing
-        let losses = self.store.db().losses();
-        let mut fetched = Fetched { losses, ..self.store.assignments_of(&q.hosts, q.all).await? };
+        // before the rows, which are of this one or of a later one
+        let history = self.store.db().history();
+        let mut fetched = Fetched { history, ..self.store.assignments_of(&q.hosts, q.all).await? };
         let deadline = self.now().plus(self.settings.action_timeout);
         fetched.assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
         Ok(fetched)

@@ -116,10 +116,10 @@ pub struct Fetched {
     /// failed, or the guest changed by itself since.
     #[serde(default)]
     pub power: Vec<(InstanceId, PowerState)>,
-    /// How often the database has gone on from an earlier moment. More than before: what the agent was told may be of a
-    /// history that has ended, and it compares everything.
-    #[serde(default)]
-    pub losses: u64,
+    /// A number that grows whenever the database goes on from an earlier moment. Greater than before: what the agent was
+    /// told may be of a history that has ended, and it compares everything. It is called as it was when it was a count.
+    #[serde(default, rename = "losses")]
+    pub history: u64,
 }
 
 /// `REPORT`: what came of one generation, or (`generation: None`) what was noticed without being asked: a guest that

@@ -3,14 +3,23 @@
 //! A restored backup and a promoted replica have this in common: hosts, processes and clients have seen numbers that
 //! these rows do not have yet, and would take the next new thing under such a number for the old one.
 
-use crate::{DbError, Tx, args};
+use crate::{DbError, POSTGRES_NOW, Tx, args, built};
+use base::Timestamp;
 use sqlx::postgres::PgConnection;
 
-/// Added to every number that counts changes. Nothing changes so often between what is remembered and what is there, and
-/// a BIGINT bears two thousand million leaps.
-const LEAP: i64 = 1 << 32;
+/// 2026-01-01T00:00:00Z, in µs.
+const EPOCH: i64 = 1_767_225_600_000_000;
+/// Where the clock is before that.
+const LEAST: i64 = 1 << 32;
 
-/// Each with the leap as `$1`.
+/// What is added at this moment to every number that counts changes: microseconds, faster than which nothing is counted. So
+/// a later leap from the same rows goes further than the first one and all that was counted since, as when a backup is
+/// restored twice, or two replicas of one moment are promoted in turn. A BIGINT bears a hundred thousand leaps.
+fn distance(now: Timestamp) -> i64 {
+    (now.0 - EPOCH).max(LEAST)
+}
+
+/// Each with the distance as `$1`.
 const NUMBERS: [&str; 9] = [
     // hosts remember what they did under which number
     "UPDATE assignments SET generation = generation + $1,
@@ -33,18 +42,19 @@ const NUMBERS: [&str; 9] = [
 ];
 
 /// Raises every number that somebody may remember by more than can have been counted meanwhile, and takes all operations
-/// from whoever held them.
-pub async fn leap(tx: &mut Tx) -> Result<(), DbError> {
+/// from whoever held them. `now` must be later than that of an earlier leap from the same rows.
+pub async fn leap(tx: &mut Tx, now: Timestamp) -> Result<(), DbError> {
     for statement in NUMBERS {
-        tx.execute(statement, args![LEAP]).await?;
+        tx.execute(statement, args![distance(now)]).await?;
     }
     Ok(())
 }
 
 /// The same where there is no [`Tx`] yet.
 pub(crate) async fn on_postgres(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let (now,): (i64,) = sqlx::query_as(built(format!("SELECT {POSTGRES_NOW}"))).fetch_one(&mut *connection).await?;
     for statement in NUMBERS {
-        sqlx::query(statement).bind(LEAP).execute(&mut *connection).await?;
+        sqlx::query(statement).bind(distance(Timestamp(now))).execute(&mut *connection).await?;
     }
     Ok(())
 }

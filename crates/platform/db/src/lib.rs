@@ -114,7 +114,7 @@ enum Engine {
     Simulated {
         read: simulation::Reader,
         writer: Writer,
-        losses: AtomicU64,
+        history: AtomicU64,
     },
 }
 
@@ -167,7 +167,7 @@ impl Db {
     pub async fn open_simulated(path: &Path) -> Result<Self, DbError> {
         let options = sqlite_options(path);
         let (read, writer) = simulation::Reader::open(options).await?;
-        Ok(Self::of(Engine::Simulated { read, writer, losses: AtomicU64::new(0) }))
+        Ok(Self::of(Engine::Simulated { read, writer, history: AtomicU64::new(0) }))
     }
 
     fn of(engine: Engine) -> Self {
@@ -213,15 +213,16 @@ impl Db {
         upgrade::versions_connected(self).await
     }
 
-    /// How often the database has gone on from an earlier moment, because a replica without the last commits took its
-    /// primary's place, or it was moved: as far as this process knows, and known before any other question is answered
-    /// from there. What is in memory of a row may be of a history that has ended. 0 on SQLite.
-    pub fn losses(&self) -> u64 {
+    /// Which of its histories the database is in, as far as this process knows: a number that grows whenever it goes on
+    /// from an earlier moment, because a replica without the last commits took its primary's place, or it was restored
+    /// or moved. Known before any other question is answered from there. What is in memory of a row may be of one that has
+    /// ended. 0 on SQLite.
+    pub fn history(&self) -> u64 {
         match &self.0.engine {
-            Engine::Postgres(pool) => pool.losses(),
+            Engine::Postgres(pool) => pool.history(),
             Engine::Sqlite { .. } => 0,
             #[cfg(feature = "simulation")]
-            Engine::Simulated { losses, .. } => losses.load(Ordering::Relaxed),
+            Engine::Simulated { history, .. } => history.load(Ordering::Relaxed),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::copy::script;
 use crate::group::Writer;
 use crate::leap::leap;
 use crate::{Db, DbError, Engine, Tx, built};
+use base::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr};
 use std::cell::RefCell;
@@ -120,12 +121,12 @@ pub async fn held(db: &Db) -> Result<String, DbError> {
 
 /// The database goes on from what it [`held`] earlier, as on a replica that is promoted without the last commits: by the
 /// leap that PostgreSQL's new timeline causes, and known to everybody. `tx`: nothing else is under way.
-pub async fn go_back(db: &Db, mut tx: Tx, held: String) -> Result<(), DbError> {
+pub async fn go_back(db: &Db, mut tx: Tx, held: String, now: Timestamp) -> Result<(), DbError> {
     tx.execute_script(built(held)).await?;
-    leap(&mut tx).await?;
+    leap(&mut tx, now).await?;
     tx.commit().await?;
-    if let Engine::Simulated { losses, .. } = &db.0.engine {
-        losses.fetch_add(1, Ordering::Relaxed);
+    if let Engine::Simulated { history, .. } = &db.0.engine {
+        history.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ struct State {
     deaf: bool,
     busy: bool,
     power: HashMap<InstanceId, PowerState>,
-    losses: u64,
+    history: u64,
 }
 
 impl Conductor {
@@ -131,7 +131,7 @@ impl Conductor {
     /// All generations leap, and whoever asks is told that the database has gone back. The next fetch does it.
     pub(crate) fn go_back(&self, leap: u64) {
         let mut state = self.state.lock().unwrap();
-        state.losses += 1;
+        state.history += 1;
         for (a, reported) in state.assignments.values_mut() {
             a.generation += leap;
             *reported += leap;
@@ -226,7 +226,7 @@ impl State {
             assignments: open.chain(left).cloned().collect(),
             power: ours.clone().filter_map(|(a, _)| Some((a.instance, *self.power.get(&a.instance)?))).collect(),
             reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
-            losses: self.losses,
+            history: self.history,
         };
         self.fetches.push(q);
         Ok(fetched)

@@ -174,7 +174,7 @@ async fn no_number_is_given_again_after_a_loss() {
             let before = a.successor().await;
             let mut tx = db.begin().await.unwrap();
             assert_eq!(tx.execute(lost, platform_db::args![]).await.unwrap(), 1);
-            platform_db::leap(&mut tx).await.unwrap();
+            platform_db::leap(&mut tx, w.store.now()).await.unwrap();
             tx.commit().await.unwrap();
             assert!(a.successor().await.incarnation > before.incarnation, "{lost}");
         }

@@ -30,8 +30,8 @@ async fn no_number_is_given_out_twice_after_a_loss() {
         let before = given(&db, had, "h1").await;
 
         let mut tx = db.begin().await.unwrap();
-        platform_db::leap(&mut tx).await.unwrap();
-        platform_db::leap(&mut tx).await.unwrap();
+        platform_db::leap(&mut tx, store.now()).await.unwrap();
+        platform_db::leap(&mut tx, store.now()).await.unwrap();
         tx.commit().await.unwrap();
 
         assert_eq!(

@@ -46,9 +46,9 @@ impl Health {
         }
     }
 
-    /// See [`Timelines::losses`].
-    pub(super) fn losses(&self) -> u64 {
-        self.timelines.losses()
+    /// See [`Timelines::history`].
+    pub(super) fn history(&self) -> u64 {
+        self.timelines.history()
     }
 
     pub(super) fn generation(&self) -> u64 {

@@ -79,9 +79,9 @@ impl Pool {
         }
     }
 
-    /// See [`Db::losses`](crate::Db::losses).
-    pub(crate) fn losses(&self) -> u64 {
-        self.0.health.losses()
+    /// See [`Db::history`](crate::Db::history).
+    pub(crate) fn history(&self) -> u64 {
+        self.0.health.history()
     }
 
     /// Takes note of where it is, now that the schema has room for it.

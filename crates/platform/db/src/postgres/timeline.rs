@@ -4,6 +4,7 @@
 //! (`synchronous_standby_names`). PostgreSQL begins a new timeline with every promotion. Which one the database was on is
 //! kept in it (`database_timelines`); a session that finds itself on another one leaps (see [`crate::leap()`]) before
 //! anything else is asked on it, once for all processes, so that what others remember of a lost moment harms nothing.
+//! Two replicas of one primary begin timelines of the same number: they are told apart by when that was noted.
 //! A server that has fallen behind what this process has seen is refused, and so is a standby.
 
 use crate::{POSTGRES_NOW, built, leap};
@@ -19,17 +20,13 @@ pub(super) struct Timeline {
     /// The same on a primary and its replicas.
     system: String,
     number: i64,
+    /// When a session first found the database there (µs, by its own clock); `None`: this one is the first.
+    noted: Option<i64>,
 }
 
 /// What this process has seen.
 #[derive(Default)]
-pub(super) struct Timelines(Mutex<Seen>);
-
-#[derive(Clone, Default)]
-struct Seen {
-    on: Option<Timeline>,
-    losses: u64,
-}
+pub(super) struct Timelines(Mutex<Option<Timeline>>);
 
 /// Why a session must not be used.
 pub(super) enum Refused {
@@ -62,35 +59,37 @@ impl std::fmt::Display for Refused {
 }
 
 impl Timelines {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, Option<Timeline>> {
         // each change is one assignment
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often the database has gone on from an earlier moment, as far as this process knows.
-    pub(super) fn losses(&self) -> u64 {
-        self.seen().losses
+    /// See [`crate::Db::history`].
+    pub(super) fn history(&self) -> u64 {
+        self.seen().as_ref().and_then(|on| on.noted).map_or(0, i64::unsigned_abs)
     }
 
     /// Whether that is where this process has been before.
     pub(super) fn knows(&self, here: &Timeline) -> Result<bool, Refused> {
-        match &self.seen().on {
+        match &*self.seen() {
             Some(seen) if seen.system == here.system && seen.number > here.number => {
                 Err(Refused::Replaced { is: here.number, seen: seen.number })
             }
-            seen => Ok(seen.as_ref() == Some(here)),
+            seen => Ok(here.noted.is_some() && seen.as_ref() == Some(here)),
         }
     }
 
     /// Takes note of where the session is, and leaps if that is elsewhere. `true`: sessions of before are elsewhere.
     pub(super) async fn note(&self, connection: &mut PgConnection, here: Timeline) -> Result<bool, Refused> {
-        let Some(losses) = note(connection, &here).await? else { return Ok(false) };
+        let Some(noted) = note(connection, &here).await? else { return Ok(false) };
+        let here = Timeline { noted: Some(noted), ..here };
         let mut seen = self.seen();
         // two sessions may have looked on both sides of a promotion
-        let is_news = seen.on.as_ref().is_none_or(|on| on.system != here.system || on.number < here.number);
-        let moved = is_news && seen.on.is_some();
+        let is_news =
+            seen.as_ref().is_none_or(|on| *on != here && (on.system != here.system || on.number <= here.number));
+        let moved = is_news && seen.is_some();
         if is_news {
-            *seen = Seen { on: Some(here), losses };
+            *seen = Some(here);
         }
         Ok(moved)
     }
@@ -98,9 +97,10 @@ impl Timelines {
 
 impl Timeline {
     pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, Refused> {
-        let (standby, system, file): (bool, String, Option<String>) = sqlx::query_as(
+        let (standby, system, file, there): (bool, String, Option<String>, bool) = sqlx::query_as(
             "SELECT pg_is_in_recovery(), CAST((SELECT system_identifier FROM pg_control_system()) AS TEXT),
-                    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END",
+                    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END,
+                    to_regclass('database_timelines') IS NOT NULL",
         )
         .fetch_one(connection)
         .await?;
@@ -110,12 +110,35 @@ impl Timeline {
         // the name of a WAL file begins with its timeline, eight hexadecimal digits
         let number = file.as_deref().and_then(|f| i64::from_str_radix(f.get(..8)?, 16).ok());
         let number = number.ok_or_else(|| sqlx::Error::Protocol(format!("{file:?} is no name of a WAL file")))?;
-        Ok(Self { system, number })
+        let last = if there { last(connection).await? } else { None };
+        let noted = last.filter(|l| l.is(&system, number)).map(|l| l.since);
+        Ok(Self { system, number, noted })
     }
 }
 
-/// `None`: the schema has no room for it yet.
-async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<u64>, sqlx::Error> {
+/// Where the database was last, by its own account.
+#[derive(sqlx::FromRow)]
+struct Last {
+    number: i64,
+    system: String,
+    timeline: i64,
+    since: i64,
+}
+
+impl Last {
+    fn is(&self, system: &str, timeline: i64) -> bool {
+        self.system == system && self.timeline == timeline
+    }
+}
+
+async fn last(connection: &mut PgConnection) -> Result<Option<Last>, sqlx::Error> {
+    sqlx::query_as("SELECT number, system, timeline, since FROM database_timelines ORDER BY number DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await
+}
+
+/// Since when it is there. `None`: the schema has no room for it yet.
+async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<i64>, sqlx::Error> {
     let there: (bool,) =
         sqlx::query_as("SELECT to_regclass('database_timelines') IS NOT NULL").fetch_one(&mut *connection).await?;
     if !there.0 {
@@ -124,16 +147,12 @@ async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<u
     let mut tx = sqlx::Connection::begin(connection).await?;
     sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
-    let last: Option<(i64, String, i64)> =
-        sqlx::query_as("SELECT number, system, timeline FROM database_timelines ORDER BY number DESC LIMIT 1")
-            .fetch_optional(&mut *tx)
-            .await?;
-    let number = match last {
-        Some((number, system, timeline)) if system == here.system && timeline == here.number => {
+    let number = match last(&mut tx).await? {
+        Some(last) if last.is(&here.system, here.number) => {
             tx.rollback().await?;
-            return Ok(Some(number.unsigned_abs() - 1));
+            return Ok(Some(last.since));
         }
-        Some((number, system, timeline)) => {
+        Some(Last { number, system, timeline, .. }) => {
             leap::on_postgres(&mut tx).await?;
             tracing::error!(
                 from = %format!("{timeline} of {system}"), to = %format!("{} of {}", here.number, here.system),
@@ -145,9 +164,11 @@ async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<u
         }
         None => 1,
     };
-    let noted =
-        format!("INSERT INTO database_timelines (number, system, timeline, since) VALUES ($1, $2, $3, {POSTGRES_NOW})");
-    sqlx::query(built(noted)).bind(number).bind(&here.system).bind(here.number).execute(&mut *tx).await?;
+    let noted = format!(
+        "INSERT INTO database_timelines (number, system, timeline, since) VALUES ($1, $2, $3, {POSTGRES_NOW}) RETURNING since"
+    );
+    let (since,): (i64,) =
+        sqlx::query_as(built(noted)).bind(number).bind(&here.system).bind(here.number).fetch_one(&mut *tx).await?;
     tx.commit().await?;
-    Ok(Some(number.unsigned_abs() - 1))
+    Ok(Some(since))
 }

@@ -4,11 +4,13 @@ use platform_db::testing::{Address, Server};
 use platform_db::{Db, DbError, Unavailable, args};
 use std::time::{Duration, Instant};
 
-const LEAP: i64 = 1 << 32;
-
 async fn identity_revision(db: &Db) -> Result<i64, DbError> {
     let (n,): (i64,) = db.fetch_one("SELECT value FROM identity_revision", args![]).await?;
     Ok(n)
+}
+
+fn histories(all: &[Db]) -> Vec<u64> {
+    all.iter().map(Db::history).collect()
 }
 
 async fn raise(db: &Db) -> i64 {
@@ -41,8 +43,10 @@ async fn numbers_leap_once_and_the_old_primary_is_refused() {
     }
     all[0].migrate().await.expect("it migrates");
     for db in &all {
-        assert_eq!((identity_revision(db).await.expect("a row"), db.losses()), (1, 0));
+        assert_eq!(identity_revision(db).await.expect("a row"), 1);
     }
+    let before = histories(&all);
+    assert!(before.iter().all(|h| *h == before[0]), "{before:?}");
     assert_eq!(all[0].timelines().await.expect("a table").len(), 1);
 
     let replica = primary.replica();
@@ -57,8 +61,11 @@ async fn numbers_leap_once_and_the_old_primary_is_refused() {
     replica.promote();
     address.leads_to(&replica);
     let together = futures_util::future::join_all(all.iter().map(until_it_answers)).await;
-    assert_eq!(together, [2 + LEAP; 6], "what was lost is lost, and its numbers are not used again");
-    assert!(all.iter().all(|db| db.losses() == 1), "everybody knows");
+    let leapt = together[0];
+    assert!(leapt > 1 << 32, "what was lost is lost, and its numbers are not used again: {leapt}");
+    assert_eq!(together, [leapt; 6]);
+    let after = histories(&all);
+    assert!(after.iter().all(|h| *h == after[0] && *h > before[0]), "everybody knows: {after:?}");
     assert_eq!(all[0].timelines().await.expect("a table").len(), 2);
 
     // somebody starts the old one again, and the address leads back to it
@@ -81,6 +88,38 @@ async fn numbers_leap_once_and_the_old_primary_is_refused() {
     replica.start_again();
     address.leads_to(&replica);
     for db in &all {
-        assert_eq!((until_it_answers(db).await, db.losses()), (2 + LEAP, 1), "no second leap");
+        assert_eq!(until_it_answers(db).await, leapt, "no second leap");
+    }
+    assert_eq!(histories(&all), after);
+}
+
+/// Both begin a timeline of the same number, from the same rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_of_one_moment_are_two_losses() {
+    let Some(primary) = Server::start(&[]) else { return };
+    let address = Address::of(&primary).await;
+    let all = [Db::open(&address.url("postgres")).await, Db::open(&address.url("postgres")).await];
+    let all = all.map(|db| db.expect("it opens"));
+    all[0].migrate().await.expect("it migrates");
+    let replicas = [primary.replica(), primary.replica()];
+    assert_eq!(raise(&all[1]).await, 2);
+    for replica in &replicas {
+        replica.cut_off(&primary);
+    }
+    raise(&all[1]).await;
+    primary.stop();
+    let (mut newest, mut known) = (3, histories(&all));
+    for replica in &replicas {
+        replica.promote();
+        address.leads_to(replica);
+        for db in &all {
+            let found = until_it_answers(db).await;
+            assert!(found > newest, "{found} was given out before");
+            newest = raise(db).await;
+        }
+        let histories = histories(&all);
+        assert!(histories[0] == histories[1] && histories[0] > known[0], "{histories:?} after {known:?}");
+        known = histories;
+        replica.stop();
     }
 }
