@@ -250,7 +250,6 @@ async fn an_image_that_was_deleted_meanwhile_stays_deleted() {
         assert_eq!(manifest.gone, [key]);
         assert!(matches!(origin.back_up(true).await, Err(BackupError::Exists(_))));
         let origin = &origin;
-        let leapt = AtomicI64::new(1 << 32);
         on_each_empty(async |db: Db, _url| {
             let target = tempfile::tempdir().unwrap();
             into(&origin.file(), &db, target.path()).await.unwrap();
@@ -315,7 +314,6 @@ async fn an_image_in_several_stores_or_in_no_folder() {
         let manifest = write(&source, &origin.file(), &mut |_| {}).await.unwrap();
         assert!(manifest.gone.is_empty());
         let origin = &origin;
-        let leapt = AtomicI64::new(1 << 32);
         on_each_empty(async |db: Db, _url| {
             let target = tempfile::tempdir().unwrap();
             into(&origin.file(), &db, target.path()).await.unwrap();

@@ -102,7 +102,7 @@ impl Timeline {
                     CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END,
                     to_regclass('database_timelines') IS NOT NULL",
         )
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await?;
         if standby {
             return Err(Refused::Standby);
