@@ -1,4 +1,4 @@
-//! What hosts report, and what it means for the server: one transaction each.
+//! What hosts report, and what it means for the server: one transaction each, or one for many guests that run.
 
 use crate::flows::build::reports::{Running, take_all};
 use crate::gathering::Joined;
@@ -31,7 +31,7 @@ impl Conductor {
     /// A guest changed its power, or was harmed, without being asked. Refused: it is no news any more, or the server is busy,
     /// and what it is busy with may end without a word of its host; who noticed it must look and say it again then.
     async fn unasked(&self, r: &Report, power: PowerState, harm: Option<&str>) -> Result<Reported, DbError> {
-        let mut tx = self.store.db().begin().await?;
+        let mut tx = self.store.db().begin_ahead().await?;
         let (id, host) = (r.instance, r.host.as_str());
         let current = assignments::assignment_get(&mut tx, id).await?;
         if let (Some(after), Some(current)) = (r.after, current)
@@ -99,7 +99,7 @@ impl Conductor {
             return Ok(current.hears(r.incarnation));
         }
         let about = flows::About { instance: r.instance, host: r.host.as_str(), outcome, now: self.now() };
-        let mut tx = self.store.db().begin().await?;
+        let mut tx = self.store.db().begin_ahead().await?;
         let waiting = platform_engine::hold_running(&mut tx, &current.operation).await?;
         let answer = Answer { instance: r.instance, host: &r.host, generation, incarnation: r.incarnation };
         if !assignments::assignment_answered(&mut tx, answer).await? {

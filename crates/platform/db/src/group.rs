@@ -10,10 +10,13 @@
 //! writer C ──turn──▶         SAVEPOINT · C's statements · drop    ┘            C's are rolled back to its savepoint
 //! ```
 //!
+//! Work that is under way goes before work that begins: under more requests than there is time for, what has been answered
+//! with 202 is done, and it is the requests that wait.
+//!
 //! A turn may be dropped at any await (a client went away): the connection travels back by `Drop`, so nobody hangs.
 
 use crate::simulation::{Moment, pause, statement};
-use crate::{DbError, Durability};
+use crate::{DbError, Durability, Order};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::time::Duration;
@@ -23,12 +26,18 @@ use tokio::time::Instant;
 /// Most transactions that share one commit.
 const BATCH: usize = 256;
 /// Longest time a batch stays open while writers keep coming.
-const BATCH_OPEN: Duration = Duration::from_millis(10);
+const BATCH_OPEN: Duration = Duration::from_millis(5);
+/// Of so many turns one is given to work that only begins, if some waits.
+const FAIR: u32 = 5;
 /// A turn longer than this holds up everybody: worth a line in the log.
 const SLOW_TURN: Duration = Duration::from_millis(500);
 
+/// More find no place to wait in and wait for one.
+const WAIT_AT_MOST: usize = 4096;
+
 pub(crate) struct Writer {
     queue: mpsc::Sender<Message>,
+    ahead: mpsc::Sender<Waiting>,
 }
 
 enum Message {
@@ -102,23 +111,30 @@ impl Drop for Turn {
 impl Writer {
     pub(crate) async fn start(options: &SqliteConnectOptions) -> Result<Self, DbError> {
         let connection = statement(options.connect()).await?;
-        let (queue, incoming) = mpsc::channel(4096);
+        let (queue, incoming) = mpsc::channel(WAIT_AT_MOST);
+        let (ahead, goes_before) = mpsc::channel(WAIT_AT_MOST);
         let task = Task {
             options: options.clone(),
             connection: Some(connection),
             synchronous: Durability::PowerLoss,
             queue: incoming,
+            ahead: goes_before,
+            in_a_row: 0,
             carried: None,
         };
         tokio::spawn(task.run());
-        Ok(Self { queue })
+        Ok(Self { queue, ahead })
     }
 
-    pub(crate) async fn turn(&self, durability: Durability) -> Result<Turn, DbError> {
-        let stopped = || DbError::Commit("the database's writer has stopped".into());
+    pub(crate) async fn turn(&self, durability: Durability, order: Order) -> Result<Turn, DbError> {
         let (go, ready) = oneshot::channel();
-        self.queue.send(Message::Turn(Waiting { durability, go })).await.map_err(|_| stopped())?;
-        ready.await.map_err(|_| stopped())
+        let waiting = Waiting { durability, go };
+        let sent = match order {
+            Order::Ahead => self.ahead.send(waiting).await.is_ok(),
+            Order::Behind => self.queue.send(Message::Turn(waiting)).await.is_ok(),
+        };
+        let ready = if sent { ready.await.ok() } else { None };
+        ready.ok_or_else(|| DbError::Commit("the database's writer has stopped".into()))
     }
 
     pub(crate) async fn stop(&self) {
@@ -136,6 +152,9 @@ struct Task {
     connection: Option<SqliteConnection>,
     synchronous: Durability,
     queue: mpsc::Receiver<Message>,
+    ahead: mpsc::Receiver<Waiting>,
+    /// Turns given to [`Order::Ahead`] since the last one of the others.
+    in_a_row: u32,
     /// Read from the queue but not for the batch that was open then.
     carried: Option<Message>,
 }
@@ -169,20 +188,38 @@ impl Task {
     async fn next_message(&mut self) -> Option<Message> {
         match self.carried.take() {
             Some(m) => Some(m),
-            None => self.queue.recv().await,
+            None => match self.waits() {
+                Some(m) => Some(m),
+                None => tokio::select! {
+                    biased;
+                    Some(w) = self.ahead.recv() => Some(Message::Turn(w)),
+                    m = self.queue.recv() => m,
+                },
+            },
         }
+    }
+
+    /// Who waits now, in turn.
+    fn waits(&mut self) -> Option<Message> {
+        if self.in_a_row + 1 < FAIR
+            && let Ok(w) = self.ahead.try_recv()
+        {
+            self.in_a_row += 1;
+            return Some(Message::Turn(w));
+        }
+        self.in_a_row = 0;
+        self.queue.try_recv().ok().or_else(|| self.ahead.try_recv().ok().map(Message::Turn))
     }
 
     /// The next writer that already waits and may share this batch's commit. Who needs less than the batch gives may
     /// join it; who needs more is carried to the next batch.
     fn next_to_join(&mut self, batch: Durability) -> Option<Waiting> {
-        match self.queue.try_recv() {
-            Ok(Message::Turn(w)) if w.durability == batch || batch == Durability::PowerLoss => Some(w),
-            Ok(other) => {
+        match self.waits()? {
+            Message::Turn(w) if w.durability == batch || batch == Durability::PowerLoss => Some(w),
+            other => {
                 self.carried = Some(other);
                 None
             }
-            Err(_) => None,
         }
     }
 

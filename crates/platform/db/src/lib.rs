@@ -226,6 +226,17 @@ impl Db {
         }
     }
 
+    /// How often the database says it has gone on elsewhere. Two that went on from the same moment say the same; the
+    /// histories differ. 0 on SQLite.
+    pub fn losses(&self) -> u64 {
+        match &self.0.engine {
+            Engine::Postgres(pool) => pool.losses(),
+            Engine::Sqlite { .. } => 0,
+            #[cfg(feature = "simulation")]
+            Engine::Simulated { history, .. } => history.load(Ordering::Relaxed),
+        }
+    }
+
     /// What PostgreSQL's clock shows: the one clock that all its clients can ask. `None` on SQLite, which has its process's.
     pub async fn now(&self) -> Result<Option<Timestamp>, DbError> {
         match self.dialect() {
@@ -244,13 +255,18 @@ impl Db {
 
     /// A transaction whose commit is on disk before [`Tx::commit`] returns.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Tx::begin(self, Durability::PowerLoss).await
+        Tx::begin(self, Durability::PowerLoss, Order::Behind).await
+    }
+
+    /// As [`Db::begin`], for work that is under way: on SQLite it goes before work that only begins, four times of five.
+    pub async fn begin_ahead(&self) -> Result<Tx, DbError> {
+        Tx::begin(self, Durability::PowerLoss, Order::Ahead).await
     }
 
     /// A transaction that survives the death of this process, but perhaps not a power cut. For what is only worth
-    /// having while the machine lives: leases, heartbeats. Never for an answered write.
+    /// having while the machine lives: leases, heartbeats. Never for an answered write. Goes ahead.
     pub async fn begin_relaxed(&self) -> Result<Tx, DbError> {
-        Tx::begin(self, Durability::ProcessDeath).await
+        Tx::begin(self, Durability::ProcessDeath, Order::Ahead).await
     }
 
     /// The database as it is now, to be read at leisure while others write.
@@ -339,6 +355,13 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(512)
         // rows come from a thread of the connection's own, and each time the buffer is full it waits to be woken
         .row_buffer_size(1024)
+}
+
+/// Who has its turn first where one writes at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Ahead,
+    Behind,
 }
 
 /// What a committed transaction survives.

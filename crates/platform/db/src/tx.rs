@@ -3,7 +3,7 @@
 use crate::group::Turn;
 use crate::simulation::{Moment, pause, statement, text};
 use crate::tables::Type;
-use crate::{Db, DbError, Dialect, Durability, Engine, Record, SqlBuilder, Value, postgres, value};
+use crate::{Db, DbError, Dialect, Durability, Engine, Order, Record, SqlBuilder, Value, postgres, value};
 use futures_util::TryStreamExt;
 use sqlx::SqlSafeStr;
 use std::ops::RangeInclusive;
@@ -39,15 +39,15 @@ macro_rules! on {
 }
 
 impl Tx {
-    pub(crate) async fn begin(db: &Db, durability: Durability) -> Result<Self, DbError> {
+    pub(crate) async fn begin(db: &Db, durability: Durability, order: Order) -> Result<Self, DbError> {
         let inner = match &db.0.engine {
-            Engine::Sqlite { writer, .. } => Kind::Sqlite(writer.turn(durability).await?),
+            Engine::Sqlite { writer, .. } => Kind::Sqlite(writer.turn(durability, order).await?),
             Engine::Postgres(pool) => Kind::Postgres(pool.begin(durability).await?),
             #[cfg(feature = "simulation")]
             Engine::Simulated { writer, .. } => {
                 let relaxed = durability == Durability::ProcessDeath;
                 pause(if relaxed { Moment::BeginRelaxed } else { Moment::Begin }).await;
-                Kind::Sqlite(writer.turn(durability).await?)
+                Kind::Sqlite(writer.turn(durability, order).await?)
             }
         };
         Ok(Self { db: db.clone(), inner, committed: Vec::new() })

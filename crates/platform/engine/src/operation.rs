@@ -165,7 +165,7 @@ pub async fn hold_running(tx: &mut Tx, id: &str) -> Result<Option<(String, Value
 }
 
 /// Ends as done, as [`resume`] does with one, those of these operations that are of that kind and wait at that step.
-/// Returns their data by their id. The ids in ascending order: that is the order in which rows are taken.
+/// Returns their data by their id.
 pub async fn finish_all(
     tx: &mut Tx,
     now: Timestamp,

@@ -56,7 +56,7 @@ impl Engine {
             }
         };
         platform_faults::at(&format!("{name}.after")).await;
-        let stored = self.store_together(&ops, together).await;
+        let stored = self.store_together(&step, &ops, together).await;
         match stored {
             Ok(went) => {
                 went.iter().for_each(|_| measure(&kind, &step, began));
@@ -81,16 +81,20 @@ impl Engine {
     }
 
     /// Records the outcome of those whose fence still stands. Returns all that it was about.
-    async fn store_together(&self, ops: &[Operation], it: Together) -> Result<BTreeSet<OperationId>, StepError> {
+    async fn store_together(
+        &self,
+        step: &str,
+        ops: &[Operation],
+        it: Together,
+    ) -> Result<BTreeSet<OperationId>, StepError> {
         let now = self.clock.now();
         let until: BTreeMap<OperationId, _> = it.waiting.into_iter().collect();
-        // in the order in which everybody takes rows
         let about: BTreeMap<OperationId, &Operation> =
             ops.iter().filter(|op| until.contains_key(&op.id)).map(|op| (op.id, op)).collect();
         if about.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_ahead().await?;
         let rows = about.iter().map(|(id, op)| {
             let wake_at = until.get(id).copied().unwrap_or(now).min(op.deadline);
             args![*id, op.fence, wake_at]
@@ -101,8 +105,9 @@ impl Engine {
         q.push(", updated_at = ").bind(now);
         q.push(
             ", wake_at = due.wake_at, lease_until = 0, attempts = 0 FROM due
-             WHERE operations.id = due.id AND operations.fence = due.fence AND state = 'running' RETURNING operations.id",
+             WHERE operations.id = due.id AND operations.fence = due.fence AND state = 'running' AND step = ",
         );
+        q.bind(step).push(" RETURNING operations.id");
         let (sql, values) = q.finish();
         let ours: Vec<(String,)> = tx.fetch_all(sql, values).await?;
         let ours: BTreeSet<OperationId> = ours.into_iter().filter_map(|(id,)| id.parse().ok()).collect();

@@ -220,7 +220,7 @@ impl Engine {
     async fn store(&self, op: &Operation, step: Step) -> Result<Option<Operation>, StepError> {
         let now = self.clock.now();
         let data = step.data.as_ref().unwrap_or(&op.data);
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_ahead().await?;
         let (state, at, why, wake_at, keep) = match &step.next {
             Next::Move(s) => ("running", *s, None, now, true),
             Next::Wait { step, why, until } => ("running", *step, Some(why.as_str()), *until, false),
@@ -232,12 +232,27 @@ impl Engine {
             .execute(
                 "UPDATE operations SET state = $3, step = $4, data = $5, waiting_for = $6, wake_at = $7,
                         lease_until = $8, attempts = 0, updated_at = $9
-                 WHERE id = $1 AND fence = $2 AND state = 'running'",
-                args![op.id, op.fence, state, at, data.to_string(), why, wake_at.min(op.deadline), lease_until, now],
+                 WHERE id = $1 AND fence = $2 AND state = 'running' AND step = $10",
+                args![
+                    op.id,
+                    op.fence,
+                    state,
+                    at,
+                    data.to_string(),
+                    why,
+                    wake_at.min(op.deadline),
+                    lease_until,
+                    now,
+                    &op.step
+                ],
             )
             .await?;
         if held == 0 {
-            tracing::warn!(step = op.step, "another worker has taken over: this one's work is refused");
+            // or this one has, and never heard that it was stored
+            tracing::warn!(
+                step = op.step,
+                "the step was taken already or by another worker: this one's work is refused"
+            );
             return Ok(None);
         }
         if let Some(effect) = step.effect {
@@ -253,11 +268,11 @@ impl Engine {
     async fn put_off(&self, op: &Operation, error: &StepError) -> Result<(), DbError> {
         let pause = FIRST_BACKOFF.saturating_mul(1 << op.attempts.clamp(0, 16)).min(LONGEST_BACKOFF);
         let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_ahead().await?;
         tx.execute(
             "UPDATE operations SET attempts = attempts + 1, waiting_for = $3, wake_at = $4, lease_until = 0, updated_at = $5
-             WHERE id = $1 AND fence = $2 AND state = 'running'",
-            args![op.id, op.fence, format!("another try: {error}"), now.plus(pause).min(op.deadline), now],
+             WHERE id = $1 AND fence = $2 AND state = 'running' AND step = $6",
+            args![op.id, op.fence, format!("another try: {error}"), now.plus(pause).min(op.deadline), now, &op.step],
         )
         .await?;
         tx.commit().await

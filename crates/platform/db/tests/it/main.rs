@@ -6,6 +6,7 @@ mod killed;
 mod migrating;
 mod promoted;
 mod tls;
+mod turns;
 
 use base::{Clock, SystemClock};
 use futures_util::future::join_all;

@@ -207,6 +207,64 @@ async fn a_worker_that_slept_past_its_lease_is_refused() {
     .await;
 }
 
+/// Its step has been stored when it ends, and the answer got lost: as after a connection that breaks at COMMIT.
+struct Unheard(Db);
+
+#[async_trait]
+impl Flow for Unheard {
+    fn kind(&self) -> &'static str {
+        "test.flow"
+    }
+    fn steps(&self) -> &'static [&'static str] {
+        &["one", "waiting"]
+    }
+    async fn step(&self, op: &Operation) -> Result<Step, StepError> {
+        let mut tx = self.0.begin().await?;
+        let stored = "UPDATE operations SET step = 'waiting', wake_at = deadline, lease_until = 0 WHERE id = $1";
+        tx.execute(stored, args![op.id]).await?;
+        tx.execute("UPDATE sequences SET value = value + 1 WHERE name = 'steps'", args![]).await?;
+        tx.commit().await?;
+        match op.data["then"].as_str() {
+            Some("fails") => Err(StepError::Retry("not stored, as far as is known".into())),
+            _ => Ok(Step::new(Next::Failed("nothing came of it".into()))),
+        }
+    }
+    async fn give_up(&self, op: &Operation) -> Result<Step, StepError> {
+        self.step(op).await
+    }
+}
+
+#[tokio::test]
+async fn a_step_whose_storing_was_not_heard_of_is_not_taken_again() {
+    on_each_engine(|db| async move {
+        let b = Bench::new(&db);
+        let mut tx = db.begin().await.unwrap();
+        tx.execute("INSERT INTO sequences (name, value) VALUES ('steps', 0)", args![]).await.unwrap();
+        tx.commit().await.unwrap();
+        for then in ["fails", "ends"] {
+            let id = b.enqueue(later(SOON * 10)).await;
+            let mut tx = db.begin().await.unwrap();
+            let data = json!({"then": then}).to_string();
+            tx.execute("UPDATE operations SET data = $2 WHERE id = $1", args![&id, data]).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let worker = b.worker("a", SOON, Arc::new(Unheard(db.clone())));
+        let mut steps = 0_i64;
+        while steps < 2 {
+            (steps,) = db.fetch_one("SELECT value FROM sequences WHERE name = 'steps'", args![]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // what was under way ends first
+        b.stop.send_replace(true);
+        worker.await.unwrap();
+        let rows: Vec<(String, String, i64)> =
+            db.fetch_all("SELECT state, step, attempts FROM operations", args![]).await.unwrap();
+        let waits = ("running".to_owned(), "waiting".to_owned(), 0);
+        assert_eq!(rows, [waits.clone(), waits], "each waits for what it waits for, and is due when it was to be");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_waiting_operation_is_resumed_once_and_only_where_it_waits() {
     on_each_engine(|db| async move {

@@ -38,7 +38,7 @@ pub(crate) async fn take_all(store: &Store, reports: &[Running], now: Timestamp)
     if newest.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let mut tx = store.db().begin().await?;
+    let mut tx = store.db().begin_ahead().await?;
     let operations = newest.iter().map(|(_, operation)| *operation).collect();
     let ended = finish_all(&mut tx, now, &operations, work::BUILD, AWAIT).await?;
     newest.retain(|(_, operation)| ended.contains_key(*operation));
