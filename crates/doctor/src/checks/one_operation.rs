@@ -24,6 +24,8 @@ const REPLACED: &str = "EXISTS (SELECT 1 FROM operations n WHERE n.subject = o.s
     AND (n.created_at > o.created_at OR (n.created_at = o.created_at AND n.id > o.id)))";
 const AT_REST: &str =
     "EXISTS (SELECT 1 FROM instances i WHERE i.uuid = o.subject AND i.deleted_at IS NULL AND i.task_state IS NULL)";
+/// A delete goes on though an operator has set the server's state, and whatever is begun then.
+const MAY_END: &str = "o.state = 'running' AND o.kind <> 'compute.delete'";
 
 #[async_trait]
 impl Check for OneOperation {
@@ -37,7 +39,7 @@ impl Check for OneOperation {
     async fn find(&self, look: &Look) -> Result<Vec<Finding>, DoctorError> {
         let sql = format!(
             "SELECT o.id, o.kind, o.step, o.subject AS server, {REPLACED} AS replaced FROM operations o
-             WHERE o.state = 'running' AND ({AT_REST} OR ({REPLACED} AND EXISTS
+             WHERE {MAY_END} AND ({AT_REST} OR ({REPLACED} AND EXISTS
                  (SELECT 1 FROM instances i WHERE i.uuid = o.subject AND i.deleted_at IS NULL)))
              ORDER BY o.subject, o.id LIMIT {MOST}"
         );
@@ -57,7 +59,7 @@ async fn end(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DbError> {
     let sql = format!(
         "UPDATE operations AS o SET state = 'failed', waiting_for = 'the server is not its own', lease_owner = NULL,
                 lease_until = 0, fence = fence + 1, updated_at = $2
-         WHERE o.id = $1 AND o.state = 'running' AND ({AT_REST} OR {REPLACED})"
+         WHERE o.id = $1 AND {MAY_END} AND ({AT_REST} OR {REPLACED})"
     );
     Ok(tx.execute(built(sql), args![id, now]).await? == 1)
 }

@@ -165,6 +165,17 @@ async fn two_operations_for_one_server() {
         c.mends("one_operation", &[&id, &server, "which is at rest"]).await;
     })
     .await;
+    // an operator has set the server's state while it was being deleted, and it is begun something with
+    on_each_engine(|db| async move {
+        let c = Cloud::healthy(db).await;
+        let server = c.server.to_string();
+        operation(&c, "compute.delete", &server, now().minus(Duration::from_secs(1))).await;
+        c.is_clean().await;
+        operation(&c, "compute.power", &server, now()).await;
+        c.plant("UPDATE instances SET task_state = 'powering-off'", args![]).await;
+        c.is_clean().await;
+    })
+    .await;
 }
 
 #[tokio::test]
