@@ -95,7 +95,9 @@ impl FollowingClock {
         if Duration::from_micros(difference.unsigned_abs()) <= TOLERATED + took / 2 {
             return false;
         }
-        let right = origin.saturating_add(difference);
+        // no further than the answer says for certain: it was given at any moment in between, mostly at the end
+        let unsure = i64::try_from((took / 2).as_micros()).unwrap_or(i64::MAX);
+        let right = origin.saturating_add(difference - difference.signum() * unsure);
         // of several that hear at once, one sets it
         self.origin.compare_exchange(origin, right, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
@@ -168,9 +170,20 @@ mod tests {
             let middle = shown(u64::midpoint(asked, heard));
             let set = clock.hear(at(asked), at(heard), Timestamp(middle.0 + ahead * 1000));
             assert_eq!(set, counts, "{ahead} ms in {asked} to {heard}");
-            let moved = if counts { ahead * 1000 } else { 0 };
+            let unsure = (heard - asked).cast_signed() * 500;
+            let moved = if counts { ahead * 1000 - ahead.signum() * unsure } else { 0 };
             assert_eq!(shown(heard).0 - before.0, moved, "{ahead} ms in {asked} to {heard}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_took_long_never_sets_a_clock_past_the_other_one() {
+        let clock = FollowingClock::starting_at(Timestamp(1_767_323_045_000_000));
+        let at = |millis: u64| clock.began + Duration::from_millis(millis);
+        // the other one is 0.3 s ahead, and tells so at the end of ten seconds
+        let told = clock.shows(clock.origin.load(Ordering::SeqCst), at(11_000)).plus(Duration::from_millis(300));
+        clock.hear(at(1000), at(11_000), told);
+        assert!(clock.shows(clock.origin.load(Ordering::SeqCst), at(11_000)) <= told);
     }
 
     #[test]
