@@ -19,8 +19,9 @@ pub use restore::{Restored, restore};
 pub use verify::verify;
 pub use write::{Source, write};
 
+use base::{Clock, SystemClock, Timestamp};
 use image_model::BackendError;
-use platform_db::DbError;
+use platform_db::{Db, DbError};
 use std::io;
 use std::path::PathBuf;
 
@@ -57,6 +58,11 @@ pub enum BackupError {
     Damaged(String),
     #[error("{table} was not restored as it is in the backup: {why}")]
     Differs { table: String, why: String },
+}
+
+/// What time it is for the cloud whose database that is.
+async fn clock(db: &Db) -> Result<Timestamp, DbError> {
+    Ok(db.now().await?.unwrap_or_else(|| SystemClock.now()))
 }
 
 /// An I/O error with what was being done.

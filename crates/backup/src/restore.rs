@@ -14,8 +14,8 @@
 
 use crate::places::Places;
 use crate::row::parse;
-use crate::{BackupError, FILES, Manifest, io, verify};
-use base::{Clock, SystemClock};
+use crate::{BackupError, FILES, Manifest, clock, io, verify};
+use base::Timestamp;
 use flate2::read::GzDecoder;
 use futures_util::TryStreamExt;
 use platform_db::transfer::{self, Table};
@@ -65,8 +65,9 @@ pub async fn restore(
     say("every row");
     compare(db, &sums).await?;
     let migrated = db.migrate().await?;
+    let now = clock(db).await?;
     let mut tx = db.begin().await?;
-    put_right(&mut tx, &manifest, images).await?;
+    put_right(&mut tx, &manifest, images, now).await?;
     tx.commit().await?;
     Ok(Restored { manifest, migrated })
 }
@@ -182,8 +183,7 @@ async fn compare(db: &Db, sums: &BTreeMap<String, Content>) -> Result<(), Backup
     Ok(())
 }
 
-async fn put_right(tx: &mut Tx, manifest: &Manifest, images: &Path) -> Result<(), DbError> {
-    let now = SystemClock.now();
+async fn put_right(tx: &mut Tx, manifest: &Manifest, images: &Path, now: Timestamp) -> Result<(), DbError> {
     platform_db::leap(tx, now).await?;
     for key in &manifest.gone {
         let url = format!("file://{}", images.join(key).display());

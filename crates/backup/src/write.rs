@@ -2,8 +2,8 @@
 
 use crate::manifest::{self, FORMAT};
 use crate::row::line;
-use crate::{BackupError, FILES, FileSum, KEYS, Manifest, TableSum, io};
-use base::{Clock, ImageId, SystemClock};
+use crate::{BackupError, FILES, FileSum, KEYS, Manifest, TableSum, clock, io};
+use base::ImageId;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
@@ -106,8 +106,8 @@ async fn tables(
     archive: &mut Archive,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Manifest, Images), BackupError> {
+    let taken_at = clock(&source.db).await?;
     let mut snapshot = source.db.snapshot().await?;
-    let taken_at = SystemClock.now();
     let names: Vec<(String,)> = snapshot.fetch_all("SELECT name FROM schema_migrations ORDER BY name", args![]).await?;
     let mut tables = BTreeMap::new();
     for table in transfer::tables(&mut snapshot).await? {

@@ -53,10 +53,14 @@ async fn restore(o: &Options) -> Result<usize> {
         Ok(done) => done,
         Err(e) => {
             data.clear().context("what was restored so far cannot be removed")?;
-            return Err(match &o.database_url {
-                Some(_) => e.context("the database may hold a part of the backup: make a new one"),
-                None => e,
-            });
+            let mut left = Vec::new();
+            if o.database_url.is_some() {
+                left.push("the database may hold a part of the backup: make a new one".to_owned());
+            }
+            if let Some(folder) = &o.image_dir {
+                left.push(format!("image data of it may be in {}: empty it before another try", folder.display()));
+            }
+            return Err(if left.is_empty() { e } else { e.context(left.join("; ")) });
         }
     };
     println!("{}", data.path.display());
