@@ -96,9 +96,7 @@ impl Slots {
 
     /// An assignment that was reported before the agent started.
     pub(crate) fn settled(&self, host: usize, assignment: Assignment, told: PowerState) {
-        let generation = assignment.generation;
-        let key = (host, assignment.instance);
-        self.lock().slots.insert(key, Slot { busy: false, ..Slot::new(assignment, Some(generation), Some(told)) });
+        self.lock().slots.insert((host, assignment.instance), Slot::settled(assignment, told));
     }
 
     /// As [`Slots::settled`], after the conductors' database has gone back. Where something is being done to the instance,
@@ -106,10 +104,10 @@ impl Slots {
     pub(crate) fn settled_anew(&self, host: usize, assignment: Assignment, told: PowerState) {
         let mut inner = self.lock();
         let generation = assignment.generation;
-        let slot = inner.slots.get_mut(&(host, assignment.instance)).filter(|slot| slot.busy);
-        let Some(slot) = slot else {
-            drop(inner);
-            return self.settled(host, assignment, told);
+        let key = (host, assignment.instance);
+        let Some(slot) = inner.slots.get_mut(&key).filter(|slot| slot.busy) else {
+            inner.slots.insert(key, Slot::settled(assignment, told));
+            return;
         };
         if generation > slot.newest.generation {
             slot.replace(assignment);
@@ -241,6 +239,12 @@ impl Slot {
             newer: CancellationToken::new(),
             removal: CancellationToken::new(),
         }
+    }
+
+    /// Nothing is to be done.
+    fn settled(assignment: Assignment, told: PowerState) -> Self {
+        let generation = assignment.generation;
+        Self { busy: false, ..Self::new(assignment, Some(generation), Some(told)) }
     }
 
     /// A newer generation has come.

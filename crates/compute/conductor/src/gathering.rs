@@ -83,6 +83,8 @@ impl<T, R> Gathering<T, R> {
     /// The first that wait. `None`: somebody else has taken this one.
     fn next(&self, number: u64) -> Option<Vec<Waiting<T, R>>> {
         let waiting = &mut self.lock().waiting;
+        // who is no longer there has said it again, or says something else by now
+        waiting.retain(|w| !w.written.is_closed());
         waiting.iter().any(|w| w.number == number).then(|| waiting.drain(..waiting.len().min(MOST)).collect())
     }
 

@@ -20,7 +20,10 @@ impl Scheduler {
         }
         let mut choices = vec![None; servers.len()];
         let mut given = Given::new();
-        for alike in kinds.into_values() {
+        // who came first has the first choice
+        let mut kinds: Vec<Vec<usize>> = kinds.into_values().collect();
+        kinds.sort_by_key(|alike| alike.first().copied());
+        for alike in kinds {
             let Some(server) = alike.first().map(|n| &servers[*n]) else { continue };
             let found = self.choose_alike(server, alike.len(), &mut given).await?;
             alike.into_iter().zip(found).for_each(|(n, choice)| choices[n] = Some(choice));

@@ -128,6 +128,12 @@ pub async fn assignment_answered(tx: &mut Tx, answer: Answer<'_>) -> Result<bool
 
 /// As [`assignment_answered`], for reports of as many instances. Returns those that counted.
 pub async fn assignments_answered(tx: &mut Tx, answers: &[Answer<'_>]) -> Result<BTreeSet<InstanceId>, DbError> {
+    if answers.len() > 1 {
+        let mut q = SqlBuilder::new("SELECT instance FROM assignments WHERE instance IN (");
+        q.bind_rows(tx.dialect(), answers.iter().map(|a| args![a.instance]).collect());
+        q.push(")");
+        hold(tx, q).await?;
+    }
     let rows = answers.iter().map(|a| {
         let incarnation = a.incarnation.unwrap_or(u64::MAX);
         args![a.instance, a.host, a.generation, incarnation]
@@ -145,9 +151,22 @@ pub async fn assignments_answered(tx: &mut Tx, answers: &[Answer<'_>]) -> Result
     Ok(counted.into_iter().filter_map(|(id,)| id.parse().ok()).collect())
 }
 
+/// Takes these rows in the order in which everybody takes several: an UPDATE takes them as its plan has it.
+async fn hold(tx: &mut Tx, mut rows: SqlBuilder) -> Result<(), DbError> {
+    if !tx.holding().is_empty() {
+        rows.push(" ORDER BY instance ").push(tx.holding());
+        let (sql, values) = rows.finish();
+        tx.fetch_all::<(String,)>(sql, values).await?;
+    }
+    Ok(())
+}
+
 /// An agent's process takes over what these hosts have and are to do; nothing where a later one has.
 pub async fn assignments_taken(tx: &mut Tx, hosts: &[HostName], incarnation: u64) -> Result<(), DbError> {
     for chunk in hosts.chunks(1000) {
+        let mut q = SqlBuilder::new("SELECT instance FROM assignments WHERE host IN ");
+        q.bind_list(chunk);
+        hold(tx, q).await?;
         let mut q = SqlBuilder::new("UPDATE assignments SET taken_generation = generation, taken_by = ");
         q.bind(incarnation).push(" WHERE (taken_generation <> generation OR taken_by < ").bind(incarnation);
         q.push(") AND host IN ").bind_list(chunk);
@@ -269,8 +288,8 @@ impl Store {
         let uuids: Vec<&str> = uuids.collect();
         let mut instances = HashMap::with_capacity(uuids.len());
         for chunk in uuids.chunks(1000) {
-            let mut q = SqlBuilder::new("SELECT * FROM instances WHERE uuid IN ");
-            q.bind_list(chunk.iter().copied());
+            let mut q = SqlBuilder::new("SELECT * FROM instances WHERE uuid IN (");
+            q.bind_rows(self.db().dialect(), chunk.iter().map(|uuid| args![*uuid]).collect()).push(")");
             let (sql, values) = q.finish();
             let found: Vec<Instance> = self.db().fetch_all(sql, values).await?;
             instances.extend(found.into_iter().map(|i| (i.uuid.clone(), i)));

@@ -56,8 +56,12 @@ pub async fn hosts_register(
     now: Timestamp,
     hosts: &[(HostName, HostFacts)],
 ) -> Result<Vec<ProviderId>, DbError> {
-    let mut q = SqlBuilder::new("SELECT host, uuid FROM hypervisors WHERE host IN ");
-    q.bind_list(hosts.iter().map(|(host, _)| host)).push(" ORDER BY host ").push(tx.holding());
+    let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
+    // before the hypervisors, as who deletes a service has it
+    services_ensure(tx, now, &names, COMPUTE).await?;
+    let mut q = SqlBuilder::new("SELECT host, uuid FROM hypervisors WHERE host IN (");
+    q.bind_rows(tx.dialect(), names.iter().map(|host| args![*host]).collect());
+    q.push(") ORDER BY host ").push(tx.holding());
     let (sql, values) = q.finish();
     let known: Vec<(String, String)> = tx.fetch_all(sql, values).await?;
     let known: BTreeMap<String, String> = known.into_iter().collect();
@@ -77,9 +81,6 @@ pub async fn hosts_register(
         let (sql, values) = q.finish();
         tx.execute(sql, values).await?;
     }
-    let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
-    services_ensure(tx, now, &names, COMPUTE).await?;
-
     let new: Vec<_> = hosts.iter().filter(|(host, _)| is_new(host)).collect();
     let numbers = tx.next_ids("hypervisors", new.len()).await?;
     let made: BTreeMap<&str, ProviderId> = new.iter().map(|(host, _)| (host.as_str(), ProviderId::random())).collect();
@@ -131,13 +132,8 @@ pub async fn service_ensure(tx: &mut Tx, now: Timestamp, host: &str, binary: &st
 }
 
 async fn services_ensure(tx: &mut Tx, now: Timestamp, hosts: &[&str], binary: &str) -> Result<(), DbError> {
-    let mut q = SqlBuilder::new("UPDATE compute_services SET last_seen = ");
-    q.bind(now).push(" WHERE \"binary\" = ").bind(binary).push(" AND host IN ").bind_list(hosts.iter().copied());
-    q.push(" RETURNING host");
-    let (sql, values) = q.finish();
-    let known: Vec<(String,)> = tx.fetch_all(sql, values).await?;
-    let known: BTreeSet<&str> = known.iter().map(|(host,)| host.as_str()).collect();
-    let new: Vec<&str> = hosts.iter().copied().filter(|host| !known.contains(host)).collect();
+    let known = services_seen(tx, now, hosts, binary).await?;
+    let new: Vec<&str> = hosts.iter().copied().filter(|host| !known.contains(*host)).collect();
     let numbers = tx.next_ids("compute_services", new.len()).await?;
     let rows = numbers.zip(new).map(|(id, host)| {
         let uuid = base::OperationId::random().to_string();
@@ -148,13 +144,31 @@ async fn services_ensure(tx: &mut Tx, now: Timestamp, hosts: &[&str], binary: &s
     tx.insert_all(into, rows.collect()).await
 }
 
+/// Marks those of the services as seen that are there, and says which hosts these are of.
+async fn services_seen(tx: &mut Tx, now: Timestamp, hosts: &[&str], binary: &str) -> Result<BTreeSet<String>, DbError> {
+    if hosts.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    // taken in the order of their names by everybody: an UPDATE takes them as its plan has it
+    let mut q = SqlBuilder::new("SELECT id, host FROM compute_services WHERE \"binary\" = ");
+    q.bind(binary).push(" AND host IN (").bind_rows(tx.dialect(), hosts.iter().map(|host| args![*host]).collect());
+    q.push(") ORDER BY host ").push(tx.holding());
+    let (sql, values) = q.finish();
+    let known: Vec<(i64, String)> = tx.fetch_all(sql, values).await?;
+    if !known.is_empty() {
+        let mut q = SqlBuilder::new("UPDATE compute_services SET last_seen = ");
+        q.bind(now).push(" WHERE id IN (");
+        q.bind_rows(tx.dialect(), known.iter().map(|(id, _)| args![*id]).collect()).push(")");
+        let (sql, values) = q.finish();
+        tx.execute(sql, values).await?;
+    }
+    Ok(known.into_iter().map(|(_, host)| host).collect())
+}
+
 /// These hosts, a few hundred at most, have asked for work.
 pub async fn hosts_seen(tx: &mut Tx, now: Timestamp, hosts: &[HostName]) -> Result<(), DbError> {
-    let mut q = SqlBuilder::new("UPDATE compute_services SET last_seen = ");
-    q.bind(now).push(" WHERE \"binary\" = ").bind(COMPUTE).push(" AND host IN ").bind_list(hosts);
-    let (sql, values) = q.finish();
-    tx.execute(sql, values).await?;
-    Ok(())
+    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    services_seen(tx, now, &hosts, COMPUTE).await.map(drop)
 }
 
 /// One more failed build on this host, or none in a row any more.

@@ -28,7 +28,7 @@ pub struct HostReport<'a> {
 
 /// Makes or refreshes the providers of these hosts, a few hundred at most: name, inventory and traits. What a host no
 /// longer has, but is in use, stays until it is not. A trait that this version does not know is left out, not refused: the
-/// host may be newer. Hosts that are new, and those of which nothing is, take no statement more however many they are.
+/// host may be newer. Hosts that are new, and those of which nothing is new, take no statement more however many they are.
 /// Returns the providers that are new or not as before.
 pub async fn hosts_report(tx: &mut Tx, reports: &[HostReport<'_>]) -> Result<BTreeSet<ProviderId>, StoreError> {
     let stored = Stored::of(tx, reports).await?;
@@ -91,12 +91,19 @@ struct InventoryOf {
 
 impl Stored {
     async fn of(tx: &mut Tx, reports: &[HostReport<'_>]) -> Result<Self, DbError> {
-        let of = |select: &str| {
+        if reports.is_empty() {
+            return Ok(Self { names: BTreeMap::new(), inventories: BTreeMap::new(), traits: BTreeMap::new() });
+        }
+        let (dialect, held) = (tx.dialect(), tx.holding());
+        let of = |select: &str, held: &str| {
             let mut q = SqlBuilder::new(select);
-            q.bind_list(reports.iter().map(|r| r.provider));
+            q.push(" IN (").bind_rows(dialect, reports.iter().map(|r| args![r.provider]).collect()).push(") ");
+            q.push(held);
             q.finish()
         };
-        let (sql, values) = of("SELECT id, name FROM resource_providers WHERE id IN ");
+        // what an operator sets meanwhile must not be written back to what it was
+        let held = format!("ORDER BY id {held}");
+        let (sql, values) = of("SELECT id, name FROM resource_providers WHERE id", &held);
         let rows: Vec<(String, String)> = tx.fetch_all(sql, values).await?;
         let names: BTreeMap<_, _> =
             rows.into_iter().map(|(id, name)| Ok((provider_id(&id)?, name))).collect::<Result<_, DbError>>()?;
@@ -104,12 +111,13 @@ impl Stored {
         if !names.is_empty() {
             let (sql, values) = of(
                 "SELECT provider_id, resource_class, total, reserved, min_unit, max_unit, step_size, allocation_ratio,
-                        used, updated_at FROM inventories WHERE provider_id IN ",
+                        used, updated_at FROM inventories WHERE provider_id",
+                "",
             );
             for row in tx.fetch_all::<InventoryOf>(sql, values).await? {
                 inventories.entry(provider_id(&row.provider_id)?).or_default().push(row.inventory.into());
             }
-            let (sql, values) = of("SELECT provider_id, trait_name FROM provider_traits WHERE provider_id IN ");
+            let (sql, values) = of("SELECT provider_id, trait_name FROM provider_traits WHERE provider_id", "");
             for (id, name) in tx.fetch_all::<(String, String)>(sql, values).await? {
                 traits.entry(provider_id(&id)?).or_default().insert(name);
             }

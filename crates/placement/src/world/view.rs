@@ -173,9 +173,10 @@ impl View {
     }
 }
 
-/// Two readers may finish in either order: the newer generation stays.
+/// Two readers may finish in either order: the newer generation stays. One that was removed and made anew begins at 0 again.
 fn older(read: &Member, known: &Member) -> bool {
-    read.provider.generation < known.provider.generation
+    let (read, known) = (&read.provider, &known.provider);
+    read.generation < known.generation && read.updated_at <= known.updated_at
 }
 
 #[cfg(test)]
