@@ -2,6 +2,7 @@
 
 use crate::act;
 use crate::agent::{Agent, Host};
+use crate::compare::Told;
 use crate::resume::{Resumed, Verified};
 use crate::slots::{Key, Offered};
 use crate::wants;
@@ -10,7 +11,6 @@ use compute_model::assignment::{Assignment, Fetched, Outcome, Reported, subject}
 use compute_model::states::PowerState;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Hosts asked about at once: their assignments come in one message.
 pub(crate) const HOSTS_AT_ONCE: usize = 50;
@@ -31,10 +31,10 @@ impl Agent {
 
     pub(crate) async fn adopt_all(self: &Arc<Self>) {
         let all: Vec<HostName> = self.hosts.iter().map(|h| h.name.clone()).collect();
-        let mut history = u64::MAX;
+        let mut oldest = Told { losses: u64::MAX, history: u64::MAX };
         for some in all.chunks(HOSTS_AT_ONCE) {
             let fetched: Fetched = self.insist(subject::FETCH, &self.question(some.to_vec(), true)).await;
-            history = history.min(fetched.history);
+            oldest = oldest.min(Told::by(&fetched));
             let known = Known::of(fetched.reported, fetched.power);
             let mut by_host: HashMap<HostName, Vec<Assignment>> = HashMap::new();
             for assignment in fetched.assignments {
@@ -45,7 +45,7 @@ impl Agent {
                 self.adopt(number, by_host.remove(name).unwrap_or_default(), &known).await;
             }
         }
-        self.history.store(history, Ordering::Release);
+        self.compared.with(oldest);
     }
 
     async fn adopt(self: &Arc<Self>, number: usize, mut assigned: Vec<Assignment>, known: &Known) {

@@ -2,6 +2,7 @@
 
 use crate::build::Builder;
 use crate::cache::ImageCache;
+use crate::compare::Compared;
 use crate::config::AgentConfig;
 use crate::precache;
 use crate::record::Records;
@@ -14,7 +15,6 @@ use compute_model::driver::{Driver, DriverError, HostFacts, TRUSTED_CERTS};
 use image_model::ImageSource;
 use platform_bus::{Bus, Subscription};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -55,8 +55,8 @@ pub struct Agent {
     pub(crate) slots: Slots,
     pub(crate) woken: Arc<Woken>,
     pub(crate) seen: SeenLock,
-    /// The history of the conductors' database that everything here was compared with.
-    pub(crate) history: AtomicU64,
+    /// What everything here was compared with.
+    pub(crate) compared: Compared,
     /// This process's number, once a conductor has given it one.
     pub(crate) incarnation: OnceLock<u64>,
     pub(crate) stopping: CancellationToken,
@@ -89,7 +89,7 @@ impl Agent {
             slots: Slots::default(),
             woken: Arc::new(Woken::default()),
             seen: SeenLock::default(),
-            history: AtomicU64::new(0),
+            compared: Compared::default(),
             incarnation: OnceLock::new(),
             stopping: CancellationToken::new(),
             registered: watch::Sender::new(false),

@@ -9,13 +9,51 @@ use base::HostName;
 use compute_model::assignment::{Fetched, subject};
 use platform_bus::BusError;
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a conductor tells of the database's history. See [`Fetched`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) losses: u64,
+    pub(crate) history: u64,
+}
+
+impl Told {
+    pub(crate) fn by(fetched: &Fetched) -> Self {
+        Self { losses: fetched.losses, history: fetched.history }
+    }
+
+    /// What is told by both of two conductors.
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self { losses: self.losses.min(other.losses), history: self.history.min(other.history) }
+    }
+
+    /// An older conductor tells no history, which is not an earlier one.
+    fn is_later(self, than: Self) -> bool {
+        self.losses > than.losses || (than.history != 0 && self.history > than.history)
+    }
+}
+
+/// The latest that everything was compared with.
+#[derive(Debug, Default)]
+pub(crate) struct Compared(Mutex<Told>);
+
+impl Compared {
+    pub(crate) fn with(&self, told: Told) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Told { losses: known.losses.max(told.losses), history: known.history.max(told.history) };
+    }
+
+    fn known(&self) -> Told {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Agent {
-    /// Compares everything if the database is in a later history than the one that everything was compared with.
-    pub(crate) async fn compare_after(self: &Arc<Self>, history: u64) -> Result<(), BusError> {
-        if history <= self.history.load(Ordering::Acquire) {
+    /// Compares everything if the database has gone on from an earlier moment since everything was.
+    pub(crate) async fn compare_after(self: &Arc<Self>, told: Told) -> Result<(), BusError> {
+        if !told.is_later(self.compared.known()) {
+            self.compared.with(told);
             return Ok(());
         }
         tracing::warn!("the database has gone on from an earlier moment: comparing all hosts with it");
@@ -26,7 +64,7 @@ impl Agent {
             self.compare(some).await?;
         }
         self.look_at_guests().await;
-        self.history.fetch_max(history, Ordering::AcqRel);
+        self.compared.with(told);
         Ok(())
     }
 

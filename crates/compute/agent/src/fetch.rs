@@ -4,6 +4,7 @@
 //! thousand hosts woken at once are one or two fetches, and answers come in the order of their questions.
 
 use crate::agent::Agent;
+use crate::compare::Told;
 use base::HostName;
 use compute_model::assignment::{Assignment, Fetch, Fetched, Register, Registered, subject};
 use compute_model::driver::HostFacts;
@@ -127,13 +128,14 @@ impl Agent {
         let label = if result.is_ok() { "answered" } else { "failed" };
         metrics::counter!("skyiron_agent_fetches_total", "result" => label).increment(1);
         let fetched = result?;
+        let told = Told::by(&fetched);
         for assignment in fetched.assignments {
             if let Some(host) = self.number_of(&assignment) {
                 self.take(host, assignment);
             }
         }
         self.slots.fetched(number);
-        self.compare_after(fetched.history).await
+        self.compare_after(told).await
     }
 }
 

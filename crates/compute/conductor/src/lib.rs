@@ -227,8 +227,8 @@ impl Conductor {
             tx.commit().await?;
         }
         // before the rows, which are of this one or of a later one
-        let history = self.store.db().history();
-        let mut fetched = Fetched { history, ..self.store.assignments_of(&q.hosts, q.all).await? };
+        let (losses, history) = (self.store.db().losses(), self.store.db().history());
+        let mut fetched = Fetched { losses, history, ..self.store.assignments_of(&q.hosts, q.all).await? };
         let deadline = self.now().plus(self.settings.action_timeout);
         fetched.assignments.extend(self.store.evacuated_from(&q.hosts, deadline).await?);
         Ok(fetched)

@@ -116,9 +116,12 @@ pub struct Fetched {
     /// failed, or the guest changed by itself since.
     #[serde(default)]
     pub power: Vec<(InstanceId, PowerState)>,
-    /// A number that grows whenever the database goes on from an earlier moment. Greater than before: what the agent was
-    /// told may be of a history that has ended, and it compares everything. It is called as it was when it was a count.
-    #[serde(default, rename = "losses")]
+    /// How often the database says it has gone on from an earlier moment. More than before: what the agent was told may be
+    /// of a history that has ended, and it compares everything.
+    #[serde(default)]
+    pub losses: u64,
+    /// A number that grows each time, also where two go on from the same moment and count the same. 0: not told.
+    #[serde(default)]
     pub history: u64,
 }
 

@@ -3,7 +3,7 @@
 //! A restored backup and a promoted replica have this in common: hosts, processes and clients have seen numbers that
 //! these rows do not have yet, and would take the next new thing under such a number for the old one.
 
-use crate::{DbError, POSTGRES_NOW, Tx, args, built};
+use crate::{DbError, Tx, args};
 use base::Timestamp;
 use sqlx::postgres::PgConnection;
 
@@ -51,10 +51,9 @@ pub async fn leap(tx: &mut Tx, now: Timestamp) -> Result<(), DbError> {
 }
 
 /// The same where there is no [`Tx`] yet.
-pub(crate) async fn on_postgres(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let (now,): (i64,) = sqlx::query_as(built(format!("SELECT {POSTGRES_NOW}"))).fetch_one(&mut *connection).await?;
+pub(crate) async fn on_postgres(connection: &mut PgConnection, now: Timestamp) -> Result<(), sqlx::Error> {
     for statement in NUMBERS {
-        sqlx::query(statement).bind(distance(Timestamp(now))).execute(&mut *connection).await?;
+        sqlx::query(statement).bind(distance(now)).execute(&mut *connection).await?;
     }
     Ok(())
 }

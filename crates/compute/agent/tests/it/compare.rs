@@ -13,7 +13,18 @@ fn done(power: PowerState) -> Outcome {
 
 #[tokio::test]
 async fn what_is_lost_is_told_and_left_alone_and_the_rest_obeys() {
+    loses(World::new(true)).await;
+}
+
+/// As after the second of two promotions from the same moment, which count the same.
+#[tokio::test]
+async fn another_history_is_a_loss_too() {
     let world = World::new(true);
+    world.conductor.tell_history();
+    loses(world).await;
+}
+
+async fn loses(world: World) {
     let (lost, stopped, gone, same) = (server(), server(), server(), server());
     for vm in [&lost, &stopped, &gone, &same] {
         world.hypervisor.set(vm.id, PowerState::Running, false);

@@ -35,6 +35,8 @@ struct State {
     deaf: bool,
     busy: bool,
     power: HashMap<InstanceId, PowerState>,
+    losses: u64,
+    /// 0: as an older conductor, which tells none.
     history: u64,
 }
 
@@ -128,10 +130,18 @@ impl Conductor {
         self.state.lock().unwrap().assignments.remove(&id);
     }
 
+    /// Tells in which history the database is.
+    pub(crate) fn tell_history(&self) {
+        self.state.lock().unwrap().history = 17;
+    }
+
     /// All generations leap, and whoever asks is told that the database has gone back. The next fetch does it.
     pub(crate) fn go_back(&self, leap: u64) {
         let mut state = self.state.lock().unwrap();
-        state.history += 1;
+        match state.history {
+            0 => state.losses += 1,
+            _ => state.history += 1,
+        }
         for (a, reported) in state.assignments.values_mut() {
             a.generation += leap;
             *reported += leap;
@@ -226,6 +236,7 @@ impl State {
             assignments: open.chain(left).cloned().collect(),
             power: ours.clone().filter_map(|(a, _)| Some((a.instance, *self.power.get(&a.instance)?))).collect(),
             reported: ours.filter(|(_, r)| *r > 0).map(|(a, r)| (a.instance, *r)).collect(),
+            losses: self.losses,
             history: self.history,
         };
         self.fetches.push(q);

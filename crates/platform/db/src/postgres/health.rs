@@ -46,9 +46,8 @@ impl Health {
         }
     }
 
-    /// See [`Timelines::history`].
-    pub(super) fn history(&self) -> u64 {
-        self.timelines.history()
+    pub(super) fn timelines(&self) -> &Timelines {
+        &self.timelines
     }
 
     pub(super) fn generation(&self) -> u64 {

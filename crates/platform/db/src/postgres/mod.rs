@@ -81,7 +81,12 @@ impl Pool {
 
     /// See [`Db::history`](crate::Db::history).
     pub(crate) fn history(&self) -> u64 {
-        self.0.health.history()
+        self.0.health.timelines().history()
+    }
+
+    /// See [`Db::losses`](crate::Db::losses).
+    pub(crate) fn losses(&self) -> u64 {
+        self.0.health.timelines().losses()
     }
 
     /// Takes note of where it is, now that the schema has room for it.

@@ -8,6 +8,7 @@
 //! A server that has fallen behind what this process has seen is refused, and so is a standby.
 
 use crate::{POSTGRES_NOW, built, leap};
+use base::Timestamp;
 use sqlx::postgres::PgConnection;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +21,16 @@ pub(super) struct Timeline {
     /// The same on a primary and its replicas.
     system: String,
     number: i64,
-    /// When a session first found the database there (µs, by its own clock); `None`: this one is the first.
-    noted: Option<i64>,
+    /// What the database says of its being there; `None`: this session is the first to find it there.
+    noted: Option<Noted>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Noted {
+    /// When a session first found it there, by the database's clock, in microseconds.
+    since: i64,
+    /// How many it has been on, this one included.
+    count: i64,
 }
 
 /// What this process has seen.
@@ -64,29 +73,36 @@ impl Timelines {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn noted(&self) -> Option<Noted> {
+        self.seen().as_ref().and_then(|on| on.noted)
+    }
+
     /// See [`crate::Db::history`].
     pub(super) fn history(&self) -> u64 {
-        self.seen().as_ref().and_then(|on| on.noted).map_or(0, i64::unsigned_abs)
+        self.noted().map_or(0, |noted| noted.since.unsigned_abs())
+    }
+
+    /// See [`crate::Db::losses`].
+    pub(super) fn losses(&self) -> u64 {
+        self.noted().map_or(0, |noted| noted.count.unsigned_abs().saturating_sub(1))
     }
 
     /// Whether that is where this process has been before.
     pub(super) fn knows(&self, here: &Timeline) -> Result<bool, Refused> {
         match &*self.seen() {
-            Some(seen) if seen.system == here.system && seen.number > here.number => {
-                Err(Refused::Replaced { is: here.number, seen: seen.number })
-            }
+            Some(seen) if seen.replaces(here) => Err(Refused::Replaced { is: here.number, seen: seen.number }),
             seen => Ok(here.noted.is_some() && seen.as_ref() == Some(here)),
         }
     }
 
     /// Takes note of where the session is, and leaps if that is elsewhere. `true`: sessions of before are elsewhere.
     pub(super) async fn note(&self, connection: &mut PgConnection, here: Timeline) -> Result<bool, Refused> {
-        let Some(noted) = note(connection, &here).await? else { return Ok(false) };
+        let after = self.noted().map_or(0, |noted| noted.since);
+        let Some(noted) = note(connection, &here, after).await? else { return Ok(false) };
         let here = Timeline { noted: Some(noted), ..here };
         let mut seen = self.seen();
         // two sessions may have looked on both sides of a promotion
-        let is_news =
-            seen.as_ref().is_none_or(|on| *on != here && (on.system != here.system || on.number <= here.number));
+        let is_news = seen.as_ref().is_none_or(|on| *on != here && !on.replaces(&here));
         let moved = is_news && seen.is_some();
         if is_news {
             *seen = Some(here);
@@ -96,6 +112,13 @@ impl Timelines {
 }
 
 impl Timeline {
+    /// Whether the database has been there, and is here now.
+    fn replaces(&self, there: &Self) -> bool {
+        // one that has not been noted yet is later than all that were
+        let is_older = there.number == self.number && there.noted.is_some_and(|then| Some(then) < self.noted);
+        self.system == there.system && (there.number < self.number || is_older)
+    }
+
     pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, Refused> {
         let (standby, system, file, there): (bool, String, Option<String>, bool) = sqlx::query_as(
             "SELECT pg_is_in_recovery(), CAST((SELECT system_identifier FROM pg_control_system()) AS TEXT),
@@ -111,7 +134,7 @@ impl Timeline {
         let number = file.as_deref().and_then(|f| i64::from_str_radix(f.get(..8)?, 16).ok());
         let number = number.ok_or_else(|| sqlx::Error::Protocol(format!("{file:?} is no name of a WAL file")))?;
         let last = if there { last(connection).await? } else { None };
-        let noted = last.filter(|l| l.is(&system, number)).map(|l| l.since);
+        let noted = last.filter(|l| l.is(&system, number)).map(|l| l.noted());
         Ok(Self { system, number, noted })
     }
 }
@@ -126,6 +149,10 @@ struct Last {
 }
 
 impl Last {
+    fn noted(&self) -> Noted {
+        Noted { since: self.since, count: self.number }
+    }
+
     fn is(&self, system: &str, timeline: i64) -> bool {
         self.system == system && self.timeline == timeline
     }
@@ -137,8 +164,9 @@ async fn last(connection: &mut PgConnection) -> Result<Option<Last>, sqlx::Error
         .await
 }
 
-/// Since when it is there. `None`: the schema has no room for it yet.
-async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<i64>, sqlx::Error> {
+/// `after`: when it was noted elsewhere, as far as this process knows; the clocks of two servers may differ. `None`: the
+/// schema has no room for it yet.
+async fn note(connection: &mut PgConnection, here: &Timeline, after: i64) -> Result<Option<Noted>, sqlx::Error> {
     let there: (bool,) =
         sqlx::query_as("SELECT to_regclass('database_timelines') IS NOT NULL").fetch_one(&mut *connection).await?;
     if !there.0 {
@@ -147,13 +175,15 @@ async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<i
     let mut tx = sqlx::Connection::begin(connection).await?;
     sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
-    let number = match last(&mut tx).await? {
+    let (now,): (i64,) = sqlx::query_as(built(format!("SELECT {POSTGRES_NOW}"))).fetch_one(&mut *tx).await?;
+    let since = now.max(after + 1);
+    let count = match last(&mut tx).await? {
         Some(last) if last.is(&here.system, here.number) => {
             tx.rollback().await?;
-            return Ok(Some(last.since));
+            return Ok(Some(last.noted()));
         }
         Some(Last { number, system, timeline, .. }) => {
-            leap::on_postgres(&mut tx).await?;
+            leap::on_postgres(&mut tx, Timestamp(since)).await?;
             tracing::error!(
                 from = %format!("{timeline} of {system}"), to = %format!("{} of {}", here.number, here.system),
                 "the database is on another server than before: what was stored last may be lost. Hosts are compared \
@@ -164,11 +194,8 @@ async fn note(connection: &mut PgConnection, here: &Timeline) -> Result<Option<i
         }
         None => 1,
     };
-    let noted = format!(
-        "INSERT INTO database_timelines (number, system, timeline, since) VALUES ($1, $2, $3, {POSTGRES_NOW}) RETURNING since"
-    );
-    let (since,): (i64,) =
-        sqlx::query_as(built(noted)).bind(number).bind(&here.system).bind(here.number).fetch_one(&mut *tx).await?;
+    let noted = "INSERT INTO database_timelines (number, system, timeline, since) VALUES ($1, $2, $3, $4)";
+    sqlx::query(noted).bind(count).bind(&here.system).bind(here.number).bind(since).execute(&mut *tx).await?;
     tx.commit().await?;
-    Ok(Some(since))
+    Ok(Some(Noted { since, count }))
 }

@@ -126,4 +126,16 @@ async fn two_replicas_of_one_moment_are_two_losses() {
         known = histories;
         replica.stop();
     }
+    // and the first of them is back: its history has ended, too
+    replicas[0].start_again();
+    address.leads_to(&replicas[0]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let refused = identity_revision(&all[0]).await.expect_err("it would give out numbers again");
+    assert!(
+        std::error::Error::source(&refused).is_some_and(|w| w.to_string().contains("taken its place")),
+        "{refused:?}"
+    );
+    replicas[1].start_again();
+    address.leads_to(&replicas[1]);
+    assert_eq!(until_it_answers(&all[0]).await, newest);
 }
