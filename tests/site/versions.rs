@@ -89,8 +89,14 @@ fn operator(c: &Cluster, binary: &Path, command: &[&str]) -> Result<String> {
     Ok(said)
 }
 
-/// A server whose image must be verified is given to no host that would not do so.
+/// A server whose image must be verified is given to no host that would not do so. Agents older than schema 0012 would not.
 async fn verified_nowhere(c: &Cluster, image: &str) -> Result<()> {
+    let (path, version) = ("/placement/resource_providers?required=COMPUTE_TRUSTED_CERTS", "placement 1.36");
+    let verify = c.call_as(c.token(), Method::GET, path, None, &[("openstack-api-version", version)]).await?;
+    if verify.body["resource_providers"].as_array().context("providers")?.iter().any(Value::is_object) {
+        eprintln!("skipped: the older version's agents verify certificates, too");
+        return Ok(());
+    }
     let flavor = c.flavor("m1.tiny").await?;
     let body = json!({"server": {"name": "signed", "imageRef": image, "flavorRef": flavor, "networks": "none",
                                  "trusted_image_certificates": ["00000000-0000-4000-8000-00000000000a"]}});
