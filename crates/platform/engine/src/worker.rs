@@ -269,12 +269,21 @@ impl Engine {
         let pause = FIRST_BACKOFF.saturating_mul(1 << op.attempts.clamp(0, 16)).min(LONGEST_BACKOFF);
         let now = self.clock.now();
         let mut tx = self.db.begin_ahead().await?;
-        tx.execute(
+        let stood = tx
+            .execute(
             "UPDATE operations SET attempts = attempts + 1, waiting_for = $3, wake_at = $4, lease_until = 0, updated_at = $5
              WHERE id = $1 AND fence = $2 AND state = 'running' AND step = $6",
             args![op.id, op.fence, format!("another try: {error}"), now.plus(pause).min(op.deadline), now, &op.step],
         )
         .await?;
+        if stood == 0 {
+            // it is at its next step, if its worker was not heard: whoever looks next goes on from there
+            tx.execute(
+                "UPDATE operations SET lease_until = 0 WHERE id = $1 AND fence = $2 AND state = 'running'",
+                args![op.id, op.fence],
+            )
+            .await?;
+        }
         tx.commit().await
     }
 }

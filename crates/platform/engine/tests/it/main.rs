@@ -220,8 +220,11 @@ impl Flow for Unheard {
     }
     async fn step(&self, op: &Operation) -> Result<Step, StepError> {
         let mut tx = self.0.begin().await?;
-        let stored = "UPDATE operations SET step = 'waiting', wake_at = deadline, lease_until = 0 WHERE id = $1";
-        tx.execute(stored, args![op.id]).await?;
+        // a move stays leased to its worker
+        let kept = if op.data["then"] == "fails" { "lease_until" } else { "0" };
+        let stored =
+            format!("UPDATE operations SET step = 'waiting', wake_at = deadline, lease_until = {kept} WHERE id = $1");
+        tx.execute(platform_db::built(stored), args![op.id]).await?;
         tx.execute("UPDATE sequences SET value = value + 1 WHERE name = 'steps'", args![]).await?;
         tx.commit().await?;
         match op.data["then"].as_str() {
@@ -257,9 +260,9 @@ async fn a_step_whose_storing_was_not_heard_of_is_not_taken_again() {
         // what was under way ends first
         b.stop.send_replace(true);
         worker.await.unwrap();
-        let rows: Vec<(String, String, i64)> =
-            db.fetch_all("SELECT state, step, attempts FROM operations", args![]).await.unwrap();
-        let waits = ("running".to_owned(), "waiting".to_owned(), 0);
+        let rows: Vec<(String, String, i64, i64)> =
+            db.fetch_all("SELECT state, step, attempts, lease_until FROM operations", args![]).await.unwrap();
+        let waits = ("running".to_owned(), "waiting".to_owned(), 0, 0);
         assert_eq!(rows, [waits.clone(), waits], "each waits for what it waits for, and is due when it was to be");
     })
     .await;
