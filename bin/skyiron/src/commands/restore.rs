@@ -41,6 +41,7 @@ pub(crate) fn run(o: &Options) -> Result<()> {
 async fn restore(o: &Options) -> Result<usize> {
     let data = DataDir::open(&o.data)?;
     let _lock = data.lock_empty()?;
+    let was_empty = o.image_dir.as_deref().is_some_and(is_empty);
     let bar = progress(0);
     let restored = fill(o, &data, &mut |step| {
         bar.inc_length(1);
@@ -57,8 +58,11 @@ async fn restore(o: &Options) -> Result<usize> {
             if o.database_url.is_some() {
                 left.push("the database may hold a part of the backup: make a new one".to_owned());
             }
-            if let Some(folder) = &o.image_dir {
-                left.push(format!("image data of it may be in {}: empty it before another try", folder.display()));
+            if let Some(folder) = o.image_dir.as_ref().filter(|folder| was_empty && !is_empty(folder)) {
+                left.push(format!(
+                    "image data of the backup is left in {}: empty it before another try",
+                    folder.display()
+                ));
             }
             return Err(if left.is_empty() { e } else { e.context(left.join("; ")) });
         }
@@ -67,6 +71,10 @@ async fn restore(o: &Options) -> Result<usize> {
     reports.iter().for_each(tell);
     summary(o, &restored);
     Ok(reports.iter().map(Report::left).sum())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|mut entries| entries.next().is_none()) || !folder.exists()
 }
 
 /// By its full name; made if it is missing.
