@@ -99,6 +99,14 @@ pub async fn service_get(tx: &mut Tx, key: ServiceKey<'_>) -> Result<Option<Serv
     tx.fetch_optional(sql, values).await
 }
 
+/// As [`service_get`], and nobody else changes it until the transaction ends.
+pub async fn service_held(tx: &mut Tx, key: ServiceKey<'_>) -> Result<Option<Service>, DbError> {
+    let mut q = key.query();
+    q.push(" ").push(tx.holding());
+    let (sql, values) = q.finish();
+    tx.fetch_optional(sql, values).await
+}
+
 impl Store {
     pub async fn service_fetch(&self, key: ServiceKey<'_>) -> Result<Option<Service>, DbError> {
         let (sql, values) = key.query().finish();

@@ -6,7 +6,7 @@ use compute_store::aggregates::{aggregates_lock, servers_on};
 use compute_store::hosts::COMPUTE;
 use compute_store::hypervisors::hypervisor_of_host;
 use compute_store::migrations::{migrations_open_at, migrations_under_way};
-use compute_store::services::{Service, ServiceKey, service_delete, service_get};
+use compute_store::services::{Service, ServiceKey, service_delete, service_held};
 use platform_db::Tx;
 use platform_http::{Call, Fault, Reply};
 
@@ -24,7 +24,8 @@ pub(super) async fn delete(api: ComputeApi, call: Call) -> Result<Reply, Fault> 
     };
     let mut tx = api.store.db().begin().await.map_err(faults::db)?;
     aggregates_lock(&mut tx).await.map_err(faults::db)?;
-    let found = service_get(&mut tx, key).await.map_err(faults::db)?;
+    // before its provider, as who registers has it
+    let found = service_held(&mut tx, key).await.map_err(faults::db)?;
     let service = found.ok_or_else(|| Fault::not_found(format!("Service {id} not found.")))?;
     if service.binary == COMPUTE {
         forget_host(&mut tx, &service).await?;
