@@ -173,10 +173,9 @@ impl View {
     }
 }
 
-/// Two readers may finish in either order: the newer generation stays. One that was removed and made anew begins at 0 again.
+/// Two readers may finish in either order: the newer generation stays.
 fn older(read: &Member, known: &Member) -> bool {
-    let (read, known) = (&read.provider, &known.provider);
-    read.generation < known.generation && read.updated_at <= known.updated_at
+    read.provider.generation < known.provider.generation
 }
 
 #[cfg(test)]

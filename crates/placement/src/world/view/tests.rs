@@ -50,25 +50,6 @@ async fn what_others_changed_is_read_beside_those_who_look() {
 }
 
 #[tokio::test]
-async fn what_was_made_anew_is_not_older() {
-    on_each_engine(|db| async move {
-        let (view, id) = (View::default(), host(&db).await);
-        for mark in ["CUSTOM_A", "CUSTOM_B"] {
-            marked(&db, id, mark).await;
-        }
-        view.refresh_all(&db, Instant::now()).await.unwrap();
-        let mut tx = db.begin().await.unwrap();
-        tx.execute("DELETE FROM provider_traits", platform_db::args![]).await.unwrap();
-        tx.execute("DELETE FROM resource_providers", platform_db::args![]).await.unwrap();
-        provider_create(&mut tx, id, "host", None).await.unwrap();
-        tx.commit().await.unwrap();
-        view.read_some(&db, &[id]).await.unwrap();
-        assert!(!has(&view, id, "CUSTOM_B"));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn what_was_read_late_replaces_nothing_newer() {
     on_each_engine(|db| async move {
         let (view, id) = (View::default(), host(&db).await);
