@@ -28,20 +28,24 @@ impl Told {
         Self { losses: self.losses.min(other.losses), history: self.history.min(other.history) }
     }
 
-    /// An older conductor tells no history, which is not an earlier one.
-    fn is_later(self, than: Self) -> bool {
-        self.losses > than.losses || (than.history != 0 && self.history > than.history)
+    /// An older conductor tells no history, which is not another one.
+    fn is_news(self, known: Self) -> bool {
+        let tell = known.history != 0 && self.history != 0;
+        self.losses > known.losses || (tell && self.history != known.history)
     }
 }
 
-/// The latest that everything was compared with.
+/// What everything was compared with last.
 #[derive(Debug, Default)]
 pub(crate) struct Compared(Mutex<Told>);
 
 impl Compared {
     pub(crate) fn with(&self, told: Told) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Told { losses: known.losses.max(told.losses), history: known.history.max(told.history) };
+        known.losses = known.losses.max(told.losses);
+        if told.history != 0 {
+            known.history = told.history;
+        }
     }
 
     fn known(&self) -> Told {
@@ -52,7 +56,7 @@ impl Compared {
 impl Agent {
     /// Compares everything if the database has gone on from an earlier moment since everything was.
     pub(crate) async fn compare_after(self: &Arc<Self>, told: Told) -> Result<(), BusError> {
-        if !told.is_later(self.compared.known()) {
+        if !told.is_news(self.compared.known()) {
             self.compared.with(told);
             return Ok(());
         }

@@ -120,7 +120,7 @@ pub struct Fetched {
     /// of a history that has ended, and it compares everything.
     #[serde(default)]
     pub losses: u64,
-    /// A number that grows each time, also where two go on from the same moment and count the same. 0: not told.
+    /// A number that is another one each time, also where two go on from the same moment and count the same. 0: not told.
     #[serde(default)]
     pub history: u64,
 }

@@ -213,8 +213,8 @@ impl Db {
         upgrade::versions_connected(self).await
     }
 
-    /// Which of its histories the database is in, as far as this process knows: a number that grows whenever it goes on
-    /// from an earlier moment, because a replica without the last commits took its primary's place, or it was restored
+    /// Which of its histories the database is in, as far as this process knows: a number that is another one whenever it
+    /// goes on from an earlier moment, because a replica without the last commits took its primary's place, or it was restored
     /// or moved. Known before any other question is answered from there. What is in memory of a row may be of one that has
     /// ended. 0 on SQLite.
     pub fn history(&self) -> u64 {

@@ -25,7 +25,7 @@ pub(super) struct Timeline {
     noted: Option<Noted>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Noted {
     /// When a session first found it there, by the database's clock, in microseconds.
     since: i64,
@@ -35,7 +35,22 @@ pub(super) struct Noted {
 
 /// What this process has seen.
 #[derive(Default)]
-pub(super) struct Timelines(Mutex<Option<Timeline>>);
+pub(super) struct Timelines(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    on: Option<Timeline>,
+    /// Where the database was before; promotions are few.
+    left: Vec<Timeline>,
+}
+
+impl Seen {
+    /// Whether the database has been there, and is elsewhere now.
+    fn has_left(&self, there: &Timeline) -> bool {
+        let is_lower = |on: &Timeline| on.system == there.system && on.number > there.number;
+        self.left.contains(there) || self.on.as_ref().is_some_and(is_lower)
+    }
+}
 
 /// Why a session must not be used.
 pub(super) enum Refused {
@@ -68,13 +83,12 @@ impl std::fmt::Display for Refused {
 }
 
 impl Timelines {
-    fn seen(&self) -> MutexGuard<'_, Option<Timeline>> {
-        // each change is one assignment
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn noted(&self) -> Option<Noted> {
-        self.seen().as_ref().and_then(|on| on.noted)
+        self.seen().on.as_ref().and_then(|on| on.noted)
     }
 
     /// See [`crate::Db::history`].
@@ -89,9 +103,10 @@ impl Timelines {
 
     /// Whether that is where this process has been before.
     pub(super) fn knows(&self, here: &Timeline) -> Result<bool, Refused> {
-        match &*self.seen() {
-            Some(seen) if seen.replaces(here) => Err(Refused::Replaced { is: here.number, seen: seen.number }),
-            seen => Ok(here.noted.is_some() && seen.as_ref() == Some(here)),
+        let seen = self.seen();
+        match &seen.on {
+            Some(on) if seen.has_left(here) => Err(Refused::Replaced { is: here.number, seen: on.number }),
+            on => Ok(here.noted.is_some() && on.as_ref() == Some(here)),
         }
     }
 
@@ -102,23 +117,17 @@ impl Timelines {
         let here = Timeline { noted: Some(noted), ..here };
         let mut seen = self.seen();
         // two sessions may have looked on both sides of a promotion
-        let is_news = seen.as_ref().is_none_or(|on| *on != here && !on.replaces(&here));
-        let moved = is_news && seen.is_some();
-        if is_news {
-            *seen = Some(here);
+        if seen.on.as_ref() == Some(&here) || seen.has_left(&here) {
+            return Ok(false);
         }
+        let before = seen.on.replace(here);
+        let moved = before.is_some();
+        seen.left.extend(before);
         Ok(moved)
     }
 }
 
 impl Timeline {
-    /// Whether the database has been there, and is here now.
-    fn replaces(&self, there: &Self) -> bool {
-        // one that has not been noted yet is later than all that were
-        let is_older = there.number == self.number && there.noted.is_some_and(|then| Some(then) < self.noted);
-        self.system == there.system && (there.number < self.number || is_older)
-    }
-
     pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, Refused> {
         let (standby, system, file, there): (bool, String, Option<String>, bool) = sqlx::query_as(
             "SELECT pg_is_in_recovery(), CAST((SELECT system_identifier FROM pg_control_system()) AS TEXT),
