@@ -251,7 +251,7 @@ impl Engine {
             // or this one has, and never heard that it was stored
             tracing::warn!(
                 step = op.step,
-                "the step was taken already or by another worker: this one's work is refused"
+                "another worker has taken over, or it is stored already: this one's work is refused"
             );
             return Ok(None);
         }
