@@ -252,11 +252,13 @@ async fn a_step_whose_storing_was_not_heard_of_is_not_taken_again() {
             tx.commit().await.unwrap();
         }
         let worker = b.worker("a", SOON, Arc::new(Unheard(db.clone())));
-        let mut steps = 0_i64;
-        while steps < 2 {
-            (steps,) = db.fetch_one("SELECT value FROM sequences WHERE name = 'steps'", args![]).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let all_taken = async {
+            let sql = "SELECT value FROM sequences WHERE name = 'steps'";
+            while db.fetch_one::<(i64,)>(sql, args![]).await.unwrap().0 < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, all_taken).await.expect("both take their step");
         // what was under way ends first
         b.stop.send_replace(true);
         worker.await.unwrap();
